@@ -1,0 +1,75 @@
+# Each target is the same for people and for CI. `make help` prints this list.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# FEEDS="deploy/feeds.opml https://…": feeds to poll instead of the bundled sample newsroom.
+FEEDS ?=
+ARGS ?=
+UV_LOCK := $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate --native-tls --upgrade
+
+.PHONY: help run test check format lock encoder emulator bench clean
+
+help: ## Print what each target does
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+run: $(VENV)/.runtime ## Poll, score, store and alert once (FEEDS="file.opml https://…" for real feeds)
+	@$(BIN)/tocsin monitor $(foreach feed,$(FEEDS),--feeds "$(feed)") $(ARGS)
+
+test: $(VENV)/.dev emulator ## Run all tests (ARGS="-k name" to choose)
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev ## Lint, format, types, import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## Format the code and fix what can be fixed safely
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: ## Resolve the dependencies again and rewrite both lock files
+	@test -x $(VENV)-lock/bin/uv || { $(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip --quiet install uv; }
+	@$(UV_LOCK) --group install -o requirements.lock
+	@$(UV_LOCK) --group install --group dev -c requirements.lock -o requirements-dev.lock
+
+encoder: $(VENV)-torch/.ready ## Build the shipped encoder again from the public weights (takes torch)
+	@$(VENV)-torch/bin/python -m models.build_encoder
+
+emulator: ## Install the Slack API emulator that tests use (needs npm; tests skip without it)
+	@if command -v npm >/dev/null 2>&1; then \
+	  test -d tests/emulator/node_modules || npm ci --prefix tests/emulator --silent --no-audit --no-fund; \
+	else echo "npm not found: tests that need the Slack API emulator will be skipped"; fi
+
+bench: $(VENV)-torch/.ready ## Print throughput against torch, side by side in one run
+	@$(VENV)-torch/bin/python tests/bench/bench_encoder.py
+
+clean: ## Remove environments and caches (never the data folder)
+	rm -rf $(VENV) $(VENV)-torch $(VENV)-lock tests/emulator/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tocsin needs Python 3.11 or newer; set PYTHON=python3.x")'
+	@$(PYTHON) -m venv $(VENV) || { echo "python3-venv is missing (Debian: apt-get install python3-venv)"; exit 1; }
+
+$(VENV)/.runtime: requirements.lock pyproject.toml $(VENV)/bin/python
+	@echo "Installing into $(VENV) (about a minute, once) …"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock pyproject.toml $(VENV)/bin/python
+	@echo "Installing the tools for tests into $(VENV) (about a minute, once) …"
+	@$(PIP) install --require-hashes --only-binary :all: -r requirements-dev.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/.runtime
+
+$(VENV)-torch/.ready: requirements-dev.lock pyproject.toml
+	@test -x $(VENV)-torch/bin/python || $(PYTHON) -m venv $(VENV)-torch
+	@$(VENV)-torch/bin/python -m pip --quiet install --require-hashes -r requirements-dev.lock
+	@$(VENV)-torch/bin/python -m pip --quiet install "torch==2.13.0" onnx onnxscript safetensors
+	@$(VENV)-torch/bin/python -m pip --quiet install --no-deps --no-build-isolation --editable .
+	@touch $@

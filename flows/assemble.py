@@ -1,0 +1,103 @@
+"""From what a person asked and the settings say to a run that is ready to start; no Prefect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from ipaddress import ip_network
+
+from flows.alerts.console import CONSOLE, ConsoleOutlet
+from flows.alerts.outlet import Outlet
+from flows.alerts.slack import SlackOutlet
+from flows.display import current_display
+from flows.feeds.opml import read_feed_list, unique_feeds
+from flows.feeds.options import PollOptions
+from flows.newsroom import Newsroom
+from flows.pipeline import MonitorOptions, MonitorRun
+from models.topics import load_topics
+from storage.database import Database
+from storage.folder import history_path, lock_data_folder, throwaway_copy
+from tocsin.logging import logging_run
+from tocsin.settings import Settings
+from tocsin.types import Feed, Topic
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a person asked of one run; None means what the settings say. See the `monitor` flow."""
+
+    topics: Sequence[Topic] | None = None
+    feeds: Sequence[str] | None = None
+    baseline: bool = True
+    poll_all: bool = False
+    dry_run: bool = False
+
+
+@contextmanager
+def open_run(settings: Settings, request: Request, *, run_id: str) -> Iterator[MonitorRun]:
+    """Lock the data folder and give a run that is ready for `pipeline.run_steps`.
+
+    Raises:
+        SettingsError: feeds or topics cannot be read.
+        StorageBusy: another run works in the data folder.
+    """
+    options = _options(settings, request)
+    with logging_run(run_id), lock_data_folder(settings.data), _newsroom_if_no_feeds(options) as options:
+        path = history_path(settings.data)
+        with throwaway_copy(path) if request.dry_run else nullcontext(path) as path:
+            run = MonitorRun(
+                db=Database(path),
+                options=options,
+                outlet_for=_outlets(settings, dry_run=request.dry_run),
+                clock=_now,
+                run_id=run_id,
+            )
+            run.report.dry_run = request.dry_run
+            yield run
+
+
+def _options(settings: Settings, request: Request) -> MonitorOptions:
+    topics = request.topics
+    if topics is None and settings.topics is not None:
+        topics = load_topics(settings.topics)
+    return MonitorOptions(
+        feeds=_read_feeds(request.feeds or settings.feeds or ()),
+        topics=tuple(topics) if topics is not None else None,
+        channel=settings.slack_channel if settings.slack_bot_token else CONSOLE,
+        poll=PollOptions(allow_networks=settings.allow_networks),
+        baseline=request.baseline,
+        poll_all=request.poll_all,
+    )
+
+
+def _read_feeds(sources: Sequence[str]) -> tuple[Feed, ...]:
+    return unique_feeds(feed for source in sources for feed in read_feed_list(source))
+
+
+@contextmanager
+def _newsroom_if_no_feeds(options: MonitorOptions) -> Iterator[MonitorOptions]:
+    """Without feeds, serve the sample newsroom and poll it as if its news had just come in."""
+    if options.feeds:
+        yield options
+        return
+    midnight = _now().replace(hour=0, minute=0, second=0, microsecond=0)
+    loopback = (*options.poll.allow_networks, ip_network("127.0.0.1/32"))
+    with Newsroom(anchor=midnight) as newsroom:
+        polling = replace(options.poll, allow_networks=loopback)
+        yield replace(options, feeds=newsroom.feeds, poll=polling, baseline=False, poll_all=True)
+
+
+def _outlets(settings: Settings, *, dry_run: bool) -> Callable[[str], Outlet]:
+    """Give the outlet of a channel: the console for its own, without a token, and in dry runs."""
+    console = ConsoleOutlet(current_display().alerts)
+    token = settings.slack_bot_token
+    if token is None or dry_run:
+        return lambda _: console
+    slack = SlackOutlet(token.get_secret_value(), settings.slack_base_url)
+    return lambda channel: console if channel == CONSOLE else slack
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

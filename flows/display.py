@@ -1,0 +1,58 @@
+"""How a run tells whoever watches how far it is and what it found; plain unless a display is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol
+
+from rich.console import Console
+
+
+class Display(Protocol):
+    """Shows a run to a person; every method returns at once and never raises.
+
+    `alerts` is where alerts that go to the console are printed.
+    """
+
+    @property
+    def alerts(self) -> Console:
+        """The console of alerts."""
+
+    def start_step(self, step: str, total: int) -> None:
+        """Show a step of `total` parts; called again for a step, it adds to the total."""
+
+    def advance_step(self, step: str, done: int = 1) -> None:
+        """Add `done` finished parts to a step."""
+
+
+class PlainDisplay:
+    """Shows no progress; alerts go to standard output."""
+
+    def __init__(self) -> None:
+        self.alerts = Console(highlight=False)
+
+    def start_step(self, step: str, total: int) -> None:
+        """Ignore the step."""
+
+    def advance_step(self, step: str, done: int = 1) -> None:
+        """Ignore the part."""
+
+
+_current: ContextVar[Display | None] = ContextVar("display", default=None)
+
+
+@contextmanager
+def showing(display: Display) -> Iterator[None]:
+    """Send what runs inside have to show to `display`."""
+    token = _current.set(display)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current_display() -> Display:
+    """Give the display that is installed, or a plain one."""
+    return _current.get() or PlainDisplay()

@@ -1,0 +1,83 @@
+"""The `monitor` flow: poll the due feeds, score what is new, store it, and deliver alerts."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+from prefect import flow, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.context import FlowRunContext
+from pydantic import Field
+
+from flows.assemble import Request, open_run
+from flows.pipeline import Step, run_steps
+from flows.report import RunReport
+from tocsin.settings import load_settings
+from tocsin.types import Topic
+
+
+@flow(name="monitor", persist_result=False)
+def monitor(
+    topics: Annotated[
+        list[Topic] | None,
+        Field(
+            title="Topics",
+            description="What to watch. Empty: the topics that were recorded last, else the ten defaults.",
+        ),
+    ] = None,
+    feeds: Annotated[
+        list[str] | None,
+        Field(
+            title="Feeds",
+            description="OPML files or feed URLs. Empty: TOCSIN_FEEDS, else the bundled sample newsroom.",
+        ),
+    ] = None,
+    baseline: Annotated[
+        bool,
+        Field(title="Baseline", description="Store and score a feed's first poll without alerting it."),
+    ] = True,
+    poll_all: Annotated[
+        bool, Field(title="Poll all", description="Poll also the feeds that are not due yet.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        Field(
+            title="Dry run",
+            description="Work on a throwaway copy of the data and print alerts instead of sending them.",
+        ),
+    ] = False,
+    data: Annotated[
+        Path | None, Field(title="Data folder", description="Empty: TOCSIN_DATA, else data/.")
+    ] = None,
+) -> RunReport:
+    """Poll the due feeds once, score every new article for the topics, store it and deliver alerts."""
+    request = Request(topics=topics, feeds=feeds, baseline=baseline, poll_all=poll_all, dry_run=dry_run)
+    with open_run(load_settings(data=data), request, run_id=_run_id()) as run:
+        run_steps(run, wrap=_as_task)
+    create_markdown_artifact(
+        key="monitor-report", markdown=run.report.to_markdown(), description="What the run did"
+    )
+    return run.report
+
+
+def _as_task(step: Step) -> Step:
+    """Make a step a Prefect task over a whole batch.
+
+    Retries are off, since they live in one layer below: a failed fetch is polled again when the
+    schedule says so, a held database waits with jitter, an alert stays in the outbox. A task that
+    raises has met a defect or a broken machine, and repeating it would hide that.
+    """
+    make_task = task(
+        name=step.__name__, description=step.__doc__, cache_policy=NO_CACHE, persist_result=False
+    )
+    return make_task(step)
+
+
+def _run_id() -> str:
+    context = FlowRunContext.get()
+    if context is not None and context.flow_run is not None:
+        return str(context.flow_run.id)
+    return str(uuid.uuid4())

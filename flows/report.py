@@ -1,0 +1,112 @@
+"""What a run did, in numbers: one object for programs, one page for Prefect's UI."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+
+from tocsin.types import Fetched, FetchFailed, NotModified, Polled
+
+
+@dataclass(frozen=True, slots=True)
+class FeedFailure:
+    """A feed that gave nothing in this run, and when it is tried again (ISO 8601, UTC)."""
+
+    feed: str
+    severity: str
+    reason: str
+    message: str
+    next_poll_at: str | None
+
+
+@dataclass(slots=True)
+class AlertCounts:
+    """Alerts decided in this run; delivered, pending and failed over the whole outbox."""
+
+    decided: int = 0
+    delivered: int = 0
+    pending: int = 0
+    failed: int = 0
+
+
+@dataclass(slots=True)
+class RunReport:
+    """The counts of one run of `monitor`; `seconds` holds wall time by step."""
+
+    run_id: str
+    database: str
+    dry_run: bool = False
+    feeds: int = 0
+    not_due: int = 0
+    fetched: int = 0
+    not_modified: int = 0
+    failed: int = 0
+    entries: int = 0
+    new_articles: int = 0
+    matches: dict[str, int] = field(default_factory=dict)
+    alerts: AlertCounts = field(default_factory=AlertCounts)
+    failures: list[FeedFailure] = field(default_factory=list)
+    delivery_errors: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timing(self, step: str) -> Iterator[None]:
+        """Add the wall time spent inside to `step`."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - started
+            self.seconds[step] = round(self.seconds.get(step, 0.0) + spent, 3)
+
+    def count_polled(self, polled: list[Polled]) -> None:
+        """Add the outcomes of a poll."""
+        kinds = Counter(type(item.outcome) for item in polled)
+        self.fetched += kinds[Fetched]
+        self.not_modified += kinds[NotModified]
+        self.failed += kinds[FetchFailed]
+        self.entries += sum(len(item.parsed.entries) for item in polled if item.parsed)
+
+    def count_matches(self, topics: list[str]) -> None:
+        """Add one match for every topic name in the list."""
+        counts = Counter(self.matches)
+        counts.update(topics)
+        self.matches = dict(counts.most_common())
+
+    @property
+    def succeeded(self) -> bool:
+        """Tell whether nothing needs a person: a feed answered (if any was asked), no alert is stuck."""
+        asked = self.fetched + self.not_modified + self.failed
+        return not self.delivery_errors and (self.failed < asked or asked == 0)
+
+    def to_dict(self) -> dict[str, object]:
+        """Give the report as plain values, ready for JSON."""
+        return asdict(self)
+
+    def to_markdown(self) -> str:
+        """Give the report as a page for Prefect's UI."""
+        rows = {
+            "Feeds": f"{self.feeds} ({self.not_due} not due)",
+            "Fetched / not modified / failed": f"{self.fetched} / {self.not_modified} / {self.failed}",
+            "Entries": str(self.entries),
+            "New articles": str(self.new_articles),
+            "Alerts decided / delivered / pending": (
+                f"{self.alerts.decided} / {self.alerts.delivered} / {self.alerts.pending}"
+            ),
+        }
+        lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
+        if self.matches:
+            lines += ["", "| Topic | Matches |", "|---|---|"]
+            lines += [f"| `{topic}` | {count} |" for topic, count in self.matches.items()]
+        if self.failures:
+            lines += ["", "| Failed feed | Reason |", "|---|---|"]
+            lines += [f"| `{item.feed}` | {_cell(item.message)} |" for item in self.failures]
+        return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    """Keep text inside one table cell."""
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -1,0 +1,56 @@
+"""The command line: `tocsin COMMAND`. A command imports what it needs when it runs: `--help` is quick."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib import import_module
+
+import click
+
+from tocsin import __version__
+from tocsin.errors import TocsinError
+
+# Command name to the module of this package that defines it under the same name.
+_COMMANDS = {"evaluate": "evaluate", "monitor": "monitor", "sql": "sql"}
+
+log = logging.getLogger(__name__)
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(f"tocsin.cli.{_COMMANDS[cmd_name]}")
+        command = getattr(module, cmd_name)
+        assert isinstance(command, click.Command)  # noqa: S101  a programming mistake, not input
+        return command
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tocsin")
+def cli() -> None:
+    """Watch the news for policy topics and ring when one moves."""
+
+
+def main() -> None:
+    """Run the command line; exit with 0, 1 (failed) or 2 (bad usage)."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.exceptions.Exit as wanted:
+        sys.exit(wanted.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except TocsinError as error:
+        click.echo(f"tocsin: {error}", err=True)
+        log.error("command.failed error=%s", type(error).__name__)  # noqa: TRY400  the message is enough
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("tocsin: interrupted; the next run completes the work", err=True)
+        sys.exit(130)

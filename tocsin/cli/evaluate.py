@@ -1,0 +1,33 @@
+"""`tocsin evaluate`: how well the topics score labelled articles."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from tocsin.settings import load_settings
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--topics", type=click.Path(path_type=Path), help="Topics file. [default: the ten topics]")
+@click.option("--json", "as_json", is_flag=True, help="Print one object instead of a table.")
+def evaluate(*, file: Path, topics: Path | None, as_json: bool) -> None:
+    """Score the labelled articles in FILE and report AP, precision, recall and F1 per topic.
+
+    FILE is JSON Lines with `title`, `summary`, `topics` (list of names) and optional `unsure` (names
+    that count neither way).
+    """
+    from models.encode import load_encoder  # noqa: PLC0415  the transformer loads when it is needed
+    from models.evaluate import evaluate_file  # noqa: PLC0415
+    from models.topics import default_topics, load_topics  # noqa: PLC0415
+
+    chosen = topics or load_settings().topics
+    definitions = load_topics(chosen) if chosen else default_topics()
+    result = evaluate_file(file, topics=definitions, encoder=load_encoder())
+    if as_json:
+        click.echo(json.dumps(result.to_dict()))
+    else:
+        click.echo(result.to_text())

@@ -1,0 +1,66 @@
+"""`tocsin monitor`: the main job, once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from tocsin.logging import configure_logging
+from tocsin.settings import export_prefect_defaults, load_settings
+
+
+@click.command()
+@click.option(
+    "--feeds", multiple=True, metavar="FILE_OR_URL", help="OPML file, text file or feed URL; repeatable."
+)
+@click.option("--topics", type=click.Path(path_type=Path), help="Topics file (YAML or JSON).")
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder. [default: TOCSIN_DATA or data/]")
+@click.option("--no-baseline", is_flag=True, help="Alert on a feed's first poll too.")
+@click.option("--now", "poll_all", is_flag=True, help="Poll also the feeds that are not due yet.")
+@click.option("--dry-run", is_flag=True, help="Keep nothing; print the alerts that would be sent.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one object as the last line; alerts go to stderr."
+)
+@click.option("--verbose", "-v", is_flag=True, help="Show the log on the screen.")
+def monitor(  # noqa: PLR0913  click passes every option
+    *,
+    feeds: tuple[str, ...],
+    topics: Path | None,
+    data: Path | None,
+    no_baseline: bool,
+    poll_all: bool,
+    dry_run: bool,
+    as_json: bool,
+    verbose: bool,
+) -> None:
+    """Poll feeds, score every new article for the topics, store it, and deliver alerts. Once.
+
+    Without --feeds: those of TOCSIN_FEEDS, else the bundled sample newsroom.
+    """
+    settings = load_settings(data=data)
+    configure_logging(settings.data, level=settings.log_level, verbose=verbose)
+    export_prefect_defaults(settings)
+    # Prefect, DuckDB and the transformer load here: after the environment is set, and not for --help.
+    from flows.display import showing  # noqa: PLC0415
+    from flows.monitor import monitor as monitor_flow  # noqa: PLC0415
+    from models.topics import load_topics  # noqa: PLC0415
+    from tocsin.cli.screen import print_report, show_bars  # noqa: PLC0415
+
+    definitions = list(load_topics(topics)) if topics else None
+    with show_bars(alerts_to_stderr=as_json) as bars, showing(bars):
+        report = monitor_flow(
+            topics=definitions,
+            feeds=list(feeds) or None,
+            baseline=not no_baseline,
+            poll_all=poll_all,
+            dry_run=dry_run,
+            data=settings.data,
+        )
+    print_report(report, Console(stderr=as_json, highlight=False))
+    if as_json:
+        click.echo(json.dumps(report.to_dict(), ensure_ascii=False))
+    sys.exit(0 if report.succeeded else 1)

@@ -1,0 +1,78 @@
+"""`tocsin sql`: questions to the history."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tocsin.settings import load_settings
+
+
+@click.command()
+@click.argument("query")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="json is one array of objects.",
+)
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder. [default: TOCSIN_DATA or data/]")
+def sql(*, query: str, form: str, as_json: bool, data: Path | None) -> None:
+    """Answer QUERY (one SQL statement, DuckDB's dialect) from the history. `-` reads it from stdin.
+
+    Good first questions: SELECT * FROM matches LIMIT 5; DESCRIBE articles; SHOW TABLES.
+    """
+    from storage.database import Database  # noqa: PLC0415  DuckDB loads when it is needed
+    from storage.folder import history_path  # noqa: PLC0415
+    from storage.query import run_query  # noqa: PLC0415
+
+    settings = load_settings(data=data)
+    text = sys.stdin.read() if query == "-" else query
+    result = run_query(Database(history_path(settings.data)), text)
+    writers = {"table": _write_table, "csv": _write_csv, "json": _write_json}
+    writers["json" if as_json else form](result.columns, result.rows)
+
+
+def _write_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    table = Table(*columns, header_style="bold")
+    for row in rows:
+        table.add_row(*(Text("" if value is None else _plain(value)) for value in row))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"{len(rows):,} row{'' if len(rows) == 1 else 's'}")
+
+
+def _write_csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(["" if value is None else _plain(value) for value in row] for row in rows)
+    click.echo(buffer.getvalue(), nl=False)
+
+
+def _write_json(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    objects = [dict(zip(columns, row, strict=True)) for row in rows]
+    click.echo(json.dumps(objects, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)

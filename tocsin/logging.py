@@ -1,0 +1,100 @@
+"""Where log lines go: a rotating file in the data folder, with the run's id in every line.
+
+The screen belongs to the person: it gets warnings only, and nothing from the libraries below.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from tocsin.errors import SettingsError
+
+_run_id: ContextVar[str] = ContextVar("run_id", default="-")
+
+# Loggers that print URLs, headers or bodies, which may hold secrets.
+_TALKATIVE = ("httpx", "httpcore", "slack_sdk", "urllib3", "hpack", "asyncio")
+_OURS = ("tocsin", "flows", "models", "storage")
+
+_SECRET = re.compile(r"xox[a-z]-[\w-]+|xapp-[\w-]+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
+
+
+class _RunIdFilter(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.run_id = _run_id.get()
+        return True
+
+
+class _RedactingFormatter(logging.Formatter):
+    """A last line of defence: tokens and credentials never reach a log, whoever logged them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
+def redact(text: str) -> str:
+    """Replace Slack tokens and URL credentials by `***`."""
+    return _SECRET.sub("***", text)
+
+
+@contextmanager
+def logging_run(run_id: str) -> Iterator[None]:
+    """Put `run_id` into every log line written inside."""
+    token = _run_id.set(run_id)
+    try:
+        yield
+    finally:
+        _run_id.reset(token)
+
+
+def configure_logging(folder: Path, *, level: str = "INFO", verbose: bool = False) -> None:
+    """Send our log to `folder`/tocsin.log and warnings (all, if `verbose`) to stderr.
+
+    Safe to call again: earlier handlers of ours are replaced.
+
+    Raises:
+        SettingsError: the folder cannot be written to.
+    """
+    handlers = [_file_handler(folder, level), _screen_handler(verbose=verbose)]
+    for name in _OURS:
+        logger = logging.getLogger(name)
+        for old in list(logger.handlers):
+            logger.removeHandler(old)
+            old.close()
+        logger.setLevel(logging.DEBUG if verbose else level)
+        logger.propagate = False
+        for handler in handlers:
+            logger.addHandler(handler)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if not verbose:
+        warnings.simplefilter("ignore")
+
+
+def _file_handler(folder: Path, level: str) -> logging.Handler:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handler = RotatingFileHandler(
+            folder / "tocsin.log", maxBytes=10_000_000, backupCount=3, encoding="utf-8"
+        )
+    except OSError as error:
+        raise SettingsError(f"Data folder {folder} (TOCSIN_DATA or --data): {error.strerror}") from error
+    handler.setLevel(level)
+    handler.addFilter(_RunIdFilter())
+    handler.setFormatter(_RedactingFormatter("%(asctime)s %(levelname)s run=%(run_id)s %(message)s"))
+    return handler
+
+
+def _screen_handler(*, verbose: bool) -> logging.Handler:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.DEBUG if verbose else logging.ERROR)
+    handler.addFilter(_RunIdFilter())
+    handler.setFormatter(_RedactingFormatter("%(levelname)s %(message)s"))
+    return handler

@@ -1,0 +1,136 @@
+"""What the environment and one TOML file say; no other module reads either.
+
+The environment wins over the file. The file is `tocsin.toml` in the working folder, or the one that
+`TOCSIN_CONFIG` names; its keys are the variables' names without the prefix, in small letters.
+"""
+
+from __future__ import annotations
+
+import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from tocsin.errors import SettingsError
+
+Network = IPv4Network | IPv6Network
+
+
+class Settings(BaseSettings):
+    """All settings with their defaults; `docs/settings.md` describes each."""
+
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_", extra="forbid", frozen=True)
+
+    data: Path = Field(Path("data"), description="Data folder: the database, Prefect's state and the log.")
+    feeds: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        None, description="Feeds to poll when none are given: OPML files or URLs, separated by commas."
+    )
+    topics: Path | None = Field(None, description="Topics file (YAML or JSON) to use when none is given.")
+    allow_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (), description="Private networks that may be polled, separated by commas."
+    )
+    slack_api_url: HttpUrl = Field(
+        HttpUrl("https://slack.com/api/"), description="Base URL of Slack's Web API."
+    )
+    slack_channel: str = Field("#tocsin", description="Channel for topics that name none.")
+    slack_bot_token: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("SLACK_BOT_TOKEN", "slack_bot_token"),
+        description="Bot token. Unset: alerts are printed on the console.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Level of the log file."
+    )
+
+    @field_validator("feeds", mode="before")
+    @classmethod
+    def _split_commas(cls, value: object) -> object:
+        return _split(value)
+
+    @field_validator("allow_networks", mode="before")
+    @classmethod
+    def _read_networks(cls, value: Any) -> object:
+        return tuple(ip_network(item) for item in _split(value))
+
+    @field_validator("slack_bot_token", mode="after")
+    @classmethod
+    def _empty_token_is_none(cls, value: SecretStr | None) -> SecretStr | None:
+        return value if value and value.get_secret_value().strip() else None
+
+    @property
+    def slack_base_url(self) -> str:
+        """Slack's base URL, always with a closing slash."""
+        return str(self.slack_api_url).rstrip("/") + "/"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del dotenv_settings, file_secret_settings  # two places are enough to look in
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=_toml_file())
+
+
+def _split(value: Any) -> Any:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _toml_file() -> Path:
+    named = os.environ.get("TOCSIN_CONFIG")
+    if named and not Path(named).is_file():
+        raise SettingsError(f"TOCSIN_CONFIG: there is no file {named}")
+    return Path(named or "tocsin.toml")
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment and the TOML file; `overrides` (not None) win.
+
+    Raises:
+        SettingsError: naming every wrong setting, and never a secret's value.
+    """
+    given = {key: value for key, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]  # pydantic checks the values, that is its work
+    except ValidationError as error:
+        problems = "; ".join(f"{_name(item['loc'])}: {item['msg']}" for item in error.errors())
+        raise SettingsError(f"Settings: {problems}") from None
+    except ValueError as error:  # tomllib's, for a file that is not TOML
+        raise SettingsError(f"{_toml_file()}: {error}") from error
+
+
+def _name(location: tuple[int | str, ...]) -> str:
+    first = str(location[0]) if location else "settings"
+    return first if first.isupper() else f"TOCSIN_{first.upper()}"
+
+
+def export_prefect_defaults(settings: Settings) -> None:
+    """Tell Prefect, before it is imported, to be quiet and to keep its state in the data folder.
+
+    What the environment says already stays: with `PREFECT_API_URL` or `PREFECT_HOME` set, runs are
+    recorded there. Without, Prefect starts a server of its own for the time of the run.
+    """
+    defaults = {
+        "DO_NOT_TRACK": "1",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # its log still reaches its server
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    }
+    if not any(name in os.environ for name in ("PREFECT_API_URL", "PREFECT_PROFILES_PATH")):
+        defaults["PREFECT_HOME"] = str(settings.data.resolve() / "prefect")
+    for name, value in defaults.items():
+        os.environ.setdefault(name, value)

@@ -1,0 +1,329 @@
+"""The words that every part speaks: feeds, entries, articles, topics, scores, alerts.
+
+Values only: nothing here does I/O or knows of a library beyond pydantic. All times are aware UTC.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+# ---------------------------------------------------------------- topics
+
+Sensitivity = Literal["fewer", "balanced", "more"]
+
+# What each sensitivity asks of a score, where a topic names no threshold of its own.
+THRESHOLDS: dict[Sensitivity, float] = {"fewer": 0.8, "balanced": 0.6, "more": 0.4}
+
+Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=1000)]
+
+
+class Topic(BaseModel):
+    """What a person wants to watch; Prefect renders it as a form."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[
+        str,
+        Field(
+            title="Name",
+            description="Short and stable: small letters, digits and underscores.",
+            pattern=r"^[a-z][a-z0-9_]{1,39}$",
+            examples=["export_controls"],
+        ),
+    ]
+    description: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True),
+        Field(
+            title="Description",
+            description="What the topic is about, in one to four sentences, as told to a new colleague.",
+            min_length=10,
+            max_length=2000,
+        ),
+    ]
+    examples: Annotated[
+        tuple[Phrase, ...],
+        Field(title="Examples", description="Headlines that belong to the topic.", max_length=100),
+    ] = ()
+    counter_examples: Annotated[
+        tuple[Phrase, ...],
+        Field(
+            title="Counter-examples",
+            description="Headlines that look alike but do not belong to it.",
+            max_length=100,
+        ),
+    ] = ()
+    threshold: Annotated[
+        float | None,
+        Field(
+            title="Threshold",
+            description="The lowest score (0 to 1) that counts. Empty: taken from the sensitivity.",
+            ge=0.0,
+            le=1.0,
+        ),
+    ] = None
+    sensitivity: Annotated[
+        Sensitivity,
+        Field(title="Sensitivity", description="How readily the topic rings, where no threshold is given."),
+    ] = "balanced"
+    channel: Annotated[
+        str | None,
+        Field(
+            title="Slack channel",
+            description="Name or id of the channel to alert. Empty: the default channel.",
+            pattern=r"^#?[\w.-]{1,80}$",
+            examples=["#export-controls"],
+        ),
+    ] = None
+
+    @property
+    def effective_threshold(self) -> float:
+        """The lowest score that counts as a match."""
+        return THRESHOLDS[self.sensitivity] if self.threshold is None else self.threshold
+
+    @property
+    def version(self) -> str:
+        """Hash of the whole definition, 12 hexadecimal digits; any edit makes a new version."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+# ---------------------------------------------------------------- feeds
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A URL that we poll. `title`, `outlet` and `folder` are what a person or an OPML file said."""
+
+    url: str
+    title: str | None = None
+    outlet: str | None = None
+    folder: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """What a server gave for conditional requests; replayed only to the URL that gave them."""
+
+    url: str
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """What storage remembers of a feed between polls; a new feed has only its URL.
+
+    `baseline_at` is when its first successful poll was stored. `failures` counts the failed polls
+    since the last success.
+    """
+
+    url: str
+    validators: Validators | None = None
+    body_hash: str | None = None
+    polled_at: datetime | None = None
+    succeeded_at: datetime | None = None
+    full_fetch_at: datetime | None = None
+    next_poll_at: datetime | None = None
+    interval: timedelta | None = None
+    failures: int = 0
+    baseline_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PaceHints:
+    """What a server or a feed said about when to come back."""
+
+    retry_after: timedelta | None = None
+    max_age: timedelta | None = None
+    ttl: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """The facts of one HTTP exchange, whatever came of it. `status` is None if no answer came."""
+
+    feed_url: str
+    final_url: str
+    fetched_at: datetime
+    seconds: float
+    status: int | None = None
+    received_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Fetch outcome: a body that differs from the last one."""
+
+    exchange: Exchange
+    body: bytes = field(repr=False)
+    body_hash: str
+    content_type: str | None = None
+    validators: Validators | None = None
+    hints: PaceHints = PaceHints()
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """Fetch outcome: 304, or a body with the hash of the last one."""
+
+    exchange: Exchange
+    validators: Validators | None = None
+    hints: PaceHints = PaceHints()
+
+
+Severity = Literal["temporary", "soft", "hard"]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchFailed:
+    """Fetch outcome: nothing usable came.
+
+    `temporary` passes by itself (time-out, 429, 503); `soft` may need the publisher (404, not a
+    feed); `hard` needs a person (410, forbidden address, unsupported scheme). `reason` is a slug,
+    `message` a sentence for the operator; neither holds credentials.
+    """
+
+    exchange: Exchange
+    severity: Severity
+    reason: str
+    message: str
+    hints: PaceHints = PaceHints()
+
+
+FetchOutcome = Fetched | NotModified | FetchFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One item as a feed gave it in one poll; text is plain, dates are as claimed."""
+
+    title: str
+    summary: str = ""
+    url: str | None = None
+    guid: str | None = None
+    published_at: datetime | None = None
+    outlet: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedFeed:
+    """What a feed's bytes say. `notes` are oddities worth showing to an operator."""
+
+    entries: tuple[Entry, ...]
+    format: str
+    title: str | None = None
+    ttl: timedelta | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """One feed's part of a poll: the outcome, and its entries where there are new ones."""
+
+    feed: Feed
+    outcome: FetchOutcome
+    parsed: ParsedFeed | None = None
+
+
+# ---------------------------------------------------------------- articles
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """Our one record behind one or more entries.
+
+    `article_id` is a 63-bit hash of the identity that was seen first, so the same article gets the
+    same id again if a run is repeated. `published_at` is claimed, `first_seen_at` is ours.
+    """
+
+    article_id: int
+    url: str | None
+    title: str
+    summary: str
+    outlet: str
+    feed_url: str
+    published_at: datetime | None
+    first_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """An entry of a feed, tied to its article. `is_new`: this sighting created the article."""
+
+    feed_url: str
+    article_id: int
+    guid: str | None
+    url: str | None
+    title: str
+    published_at: datetime | None
+    seen_at: datetime
+    is_new: bool = False
+
+
+# ---------------------------------------------------------------- judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Calibrated probability that an article has a topic."""
+
+    article_id: int
+    topic: str
+    topic_version: str
+    encoder_revision: str
+    head: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an article matched a topic: its sentence that scores highest alone."""
+
+    topic: str
+    score: float
+    sentence: str
+
+
+# ---------------------------------------------------------------- alerts
+
+AlertState = Literal["pending", "sending", "delivered", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """The decision to tell a channel about an article; made once per (article, channel).
+
+    `reasons` has one item per matched topic, highest score first. `channel` is a Slack channel
+    name or id, or `console`.
+    """
+
+    alert_id: str
+    article_id: int
+    channel: str
+    title: str
+    url: str | None
+    outlet: str
+    published_at: datetime | None
+    decided_at: datetime
+    reasons: tuple[Reason, ...]
+    state: AlertState = "pending"
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One attempt to send an alert and what came of it. `message_ts` is Slack's id of the message."""
+
+    alert_id: str
+    attempted_at: datetime
+    state: AlertState
+    message_ts: str | None = None
+    error: str | None = None
+    retry_at: datetime | None = None
