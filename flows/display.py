@@ -23,8 +23,11 @@ class Display(Protocol):
     def start_step(self, step: str, total: int) -> None:
         """Show a step of `total` parts; called again for a step, it adds to the total."""
 
-    def advance_step(self, step: str, done: int = 1) -> None:
-        """Add `done` finished parts to a step."""
+    def advance_step(self, step: str) -> None:
+        """Add a finished part to a step."""
+
+    def move_step(self, step: str, done: int) -> None:
+        """Say how many parts of a step are finished."""
 
 
 class PlainDisplay:
@@ -36,8 +39,11 @@ class PlainDisplay:
     def start_step(self, step: str, total: int) -> None:
         """Ignore the step."""
 
-    def advance_step(self, step: str, done: int = 1) -> None:
+    def advance_step(self, step: str) -> None:
         """Ignore the part."""
+
+    def move_step(self, step: str, done: int) -> None:
+        """Ignore the parts."""
 
 
 _current: ContextVar[Display | None] = ContextVar("display", default=None)

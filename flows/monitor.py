@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
-from typing import Annotated
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
-from pydantic import Field
 
 from flows.assemble import Request, open_run
 from flows.pipeline import Step, run_steps
@@ -21,39 +19,23 @@ from tocsin.types import Topic
 
 @flow(name="monitor", persist_result=False)
 def monitor(
-    topics: Annotated[
-        list[Topic] | None,
-        Field(
-            title="Topics",
-            description="What to watch. Empty: the topics that were recorded last, else the ten defaults.",
-        ),
-    ] = None,
-    feeds: Annotated[
-        list[str] | None,
-        Field(
-            title="Feeds",
-            description="OPML files or feed URLs. Empty: TOCSIN_FEEDS, else the bundled sample newsroom.",
-        ),
-    ] = None,
-    baseline: Annotated[
-        bool,
-        Field(title="Baseline", description="Store and score a feed's first poll without alerting it."),
-    ] = True,
-    poll_all: Annotated[
-        bool, Field(title="Poll all", description="Poll also the feeds that are not due yet.")
-    ] = False,
-    dry_run: Annotated[
-        bool,
-        Field(
-            title="Dry run",
-            description="Work on a throwaway copy of the data and print alerts instead of sending them.",
-        ),
-    ] = False,
-    data: Annotated[
-        Path | None, Field(title="Data folder", description="Empty: TOCSIN_DATA, else data/.")
-    ] = None,
+    topics: list[Topic] | None = None,
+    feeds: list[str] | None = None,
+    baseline: bool = True,
+    poll_all: bool = False,
+    dry_run: bool = False,
+    data: Path | None = None,
 ) -> RunReport:
-    """Poll the due feeds once, score every new article for the topics, store it and deliver alerts."""
+    """Poll the due feeds once, score every new article for the topics, store it and deliver alerts.
+
+    Args:
+        topics: What to watch. Empty: the topics that were recorded last, else the ten defaults.
+        feeds: OPML files or feed URLs. Empty: TOCSIN_FEEDS, else the bundled sample newsroom.
+        baseline: Store and score a feed's first poll without alerting it.
+        poll_all: Poll also the feeds that are not due yet.
+        dry_run: Work on a throwaway copy of the data and print alerts instead of sending them.
+        data: Data folder. Empty: TOCSIN_DATA, else data/.
+    """
     request = Request(topics=topics, feeds=feeds, baseline=baseline, poll_all=poll_all, dry_run=dry_run)
     with open_run(load_settings(data=data), request, run_id=_run_id()) as run:
         run_steps(run, wrap=_as_task)

@@ -27,9 +27,11 @@ from flows.feeds.options import PollOptions
 from flows.feeds.poll import poll_feeds
 from flows.feeds.schedule import due_feeds, schedule_poll
 from flows.report import FeedFailure, RunReport
-from models.encode import Encoder, compose_text, load_encoder
-from models.explain import explain
+from models.encode import Encoder, load_encoder
+from models.explain import Match as Explained
+from models.explain import explain_matches
 from models.heads import Heads, build_heads
+from models.text import compose_text
 from models.topics import default_topics
 from storage import alerts, articles, feeds, runs, scores, topics
 from storage.database import Database
@@ -190,11 +192,12 @@ def judge_batch(run: MonitorRun, batch: Batch) -> None:
 def _score(run: MonitorRun, batch: Batch) -> None:
     display = current_display()
     new = batch.identified.articles
+    before = run.report.new_articles - len(new)
     display.start_step("Scoring articles", len(new))
     encoder, heads = run.judge()
     batch.embeddings = encoder.embed(
         [compose_text(article.title, article.summary) for article in new],
-        progress=lambda done: display.advance_step("Scoring articles", done),
+        progress=lambda done, _: display.move_step("Scoring articles", before + done),
     )
     batch.scores = heads.score(batch.embeddings)
 
@@ -221,23 +224,27 @@ def _scores_that_count(run: MonitorRun, batch: Batch) -> Iterator[Score]:
     """Give only the scores at or above their topic's threshold: most of a batch's never count."""
     assert batch.scores is not None  # noqa: S101  scored before
     encoder, heads = run.judge()
-    thresholds = np.array([topic.effective_threshold for topic in run.topics], np.float32)
-    for row, column in np.argwhere(batch.scores >= thresholds).tolist():
+    # In double precision, as the database compares them later.
+    thresholds = np.array([topic.effective_threshold for topic in run.topics], np.float64)
+    for row, column in np.argwhere(batch.scores.astype(np.float64) >= thresholds).tolist():
         topic = run.topics[column]
         yield Score(
             article_id=batch.identified.articles[row].article_id,
             topic=topic.name,
             topic_version=topic.version,
             encoder_revision=encoder.revision,
-            head=heads.name,
-            score=max(float(batch.scores[row, column]), topic.effective_threshold),
+            head=heads.names[column],
+            score=float(batch.scores[row, column]),
         )
 
 
 def _find_reasons(run: MonitorRun, matches: Sequence[Match]) -> dict[tuple[int, str], str]:
     encoder, heads = run.judge()
-    texts = [(match.article.title, match.article.summary, match.topic.name) for match in matches]
-    reasons = explain(encoder, heads, texts)
+    explained = [
+        Explained(match.article.title, match.article.summary, match.topic.name, match.score)
+        for match in matches
+    ]
+    reasons = explain_matches(encoder, heads, explained)
     return {
         (match.article.article_id, match.topic.name): reason.sentence
         for match, reason in zip(matches, reasons, strict=True)
@@ -275,7 +282,7 @@ def _store_scores(run: MonitorRun, batch: Batch, con: Any, now: datetime) -> Non
         topics=[topic.name for topic in run.topics],
         versions=[run.versions[topic.name] for topic in run.topics],
         encoder_revision=encoder.revision,
-        head=heads.name,
+        heads=heads.names,
         values=batch.scores,
     )
     scores.store_scores(con, block, now)

@@ -62,20 +62,24 @@ def configure_logging(folder: Path, *, level: str = "INFO", verbose: bool = Fals
     Raises:
         SettingsError: the folder cannot be written to.
     """
-    handlers = [_file_handler(folder, level), _screen_handler(verbose=verbose)]
+    file, screen = _file_handler(folder, level), _screen_handler(verbose=verbose)
     for name in _OURS:
-        logger = logging.getLogger(name)
-        for old in list(logger.handlers):
-            logger.removeHandler(old)
-            old.close()
-        logger.setLevel(logging.DEBUG if verbose else level)
-        logger.propagate = False
-        for handler in handlers:
-            logger.addHandler(handler)
+        _send(name, [file, screen], level="DEBUG" if verbose else level)
     for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(logging.WARNING)
+        _send(name, [file], level="WARNING")
     if not verbose:
         warnings.simplefilter("ignore")
+
+
+def _send(name: str, handlers: list[logging.Handler], *, level: str) -> None:
+    logger = logging.getLogger(name)
+    for old in list(logger.handlers):
+        logger.removeHandler(old)
+        old.close()
+    for handler in handlers:
+        logger.addHandler(handler)
+    logger.setLevel(level)
+    logger.propagate = False
 
 
 def _file_handler(folder: Path, level: str) -> logging.Handler:

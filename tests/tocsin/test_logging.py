@@ -9,7 +9,9 @@ from tocsin.logging import configure_logging, logging_run, redact
 
 @pytest.fixture(autouse=True)
 def _restored_loggers():
-    names = ("tocsin", "flows", "models", "storage")
+    from tocsin.logging import _OURS, _TALKATIVE
+
+    names = (*_OURS, *_TALKATIVE)
     before = {name: (logging.getLogger(name).level, logging.getLogger(name).propagate) for name in names}
     yield
     for name, (level, propagate) in before.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from importlib import import_module
 
@@ -13,9 +12,6 @@ from tocsin.errors import TocsinError
 
 # Command name to the module of this package that defines it under the same name.
 _COMMANDS = {"evaluate": "evaluate", "monitor": "monitor", "sql": "sql"}
-
-log = logging.getLogger(__name__)
-
 
 class _LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -49,7 +45,6 @@ def main() -> None:
         sys.exit(error.exit_code)
     except TocsinError as error:
         click.echo(f"tocsin: {error}", err=True)
-        log.error("command.failed error=%s", type(error).__name__)  # noqa: TRY400  the message is enough
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         click.echo("tocsin: interrupted; the next run completes the work", err=True)

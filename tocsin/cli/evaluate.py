@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from rich.table import Column, Table
 
+from tocsin.cli.screen import make_console
 from tocsin.settings import load_settings
+
+if TYPE_CHECKING:
+    from models.evaluate import Evaluation
+
+_MEASURES = ("ap", "precision", "recall", "f1")
 
 
 @click.command()
@@ -28,6 +36,23 @@ def evaluate(*, file: Path, topics: Path | None, as_json: bool) -> None:
     definitions = load_topics(chosen) if chosen else default_topics()
     result = evaluate_file(file, topics=definitions, encoder=load_encoder())
     if as_json:
-        click.echo(json.dumps(result.to_dict()))
+        click.echo(json.dumps(result.to_json()))
     else:
-        click.echo(result.to_text())
+        _print_table(result)
+
+
+def _print_table(result: Evaluation) -> None:
+    names = ("threshold", "positives", "matches", "AP", "precision", "recall", "F1")
+    table = Table("topic", *(Column(name, justify="right") for name in names))
+    for topic, figures in result.topics.items():
+        counts = (f"{figures.threshold:.2f}", str(figures.positives), str(figures.matches))
+        table.add_row(topic, *counts, *(_show(getattr(figures, name)) for name in _MEASURES))
+    table.add_section()
+    table.add_row("mean", "", "", "", *(_show(result.mean[name]) for name in _MEASURES))
+    console = make_console()
+    console.print(table)
+    console.print(f"{result.articles:,} articles, encoder {result.encoder_revision}")
+
+
+def _show(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

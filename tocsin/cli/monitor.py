@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from tocsin.logging import configure_logging
 from tocsin.settings import export_prefect_defaults, load_settings
@@ -48,7 +47,7 @@ def monitor(  # noqa: PLR0913  click passes every option
     from flows.display import showing  # noqa: PLC0415
     from flows.monitor import monitor as monitor_flow  # noqa: PLC0415
     from models.topics import load_topics  # noqa: PLC0415
-    from tocsin.cli.screen import print_report, show_bars  # noqa: PLC0415
+    from tocsin.cli.screen import make_console, print_report, show_bars  # noqa: PLC0415
 
     definitions = list(load_topics(topics)) if topics else None
     with show_bars(alerts_to_stderr=as_json) as bars, showing(bars):
@@ -60,7 +59,7 @@ def monitor(  # noqa: PLR0913  click passes every option
             dry_run=dry_run,
             data=settings.data,
         )
-    print_report(report, Console(stderr=as_json, highlight=False))
+    print_report(report, make_console(stderr=as_json))
     if as_json:
         click.echo(json.dumps(report.to_dict(), ensure_ascii=False))
     sys.exit(0 if report.succeeded else 1)

@@ -25,6 +25,14 @@ from rich.text import Text
 from flows.report import RunReport
 
 
+def make_console(*, stderr: bool = False) -> Console:
+    """Make a console as wide as the terminal, or wide enough for a file or a pipe."""
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal:
+        console.width = 140
+    return console
+
+
 class Bars:
     """Progress bars of a run's steps and the alerts that go to the console; see `flows.display`."""
 
@@ -42,17 +50,21 @@ class Bars:
         task = self._progress.tasks[self._progress.task_ids.index(self._tasks[step])]
         self._progress.update(task.id, total=(task.total or 0) + total)
 
-    def advance_step(self, step: str, done: int = 1) -> None:
-        """Move a step's bar."""
-        self._progress.advance(self._tasks[step], done)
+    def advance_step(self, step: str) -> None:
+        """Move a step's bar by one part."""
+        self._progress.advance(self._tasks[step])
+
+    def move_step(self, step: str, done: int) -> None:
+        """Move a step's bar to `done` parts."""
+        self._progress.update(self._tasks[step], completed=done)
 
 
 @contextmanager
 def show_bars(*, alerts_to_stderr: bool) -> Iterator[Bars]:
     """Show progress bars on stderr while the block runs; alerts go to stdout unless told otherwise."""
-    screen = Console(stderr=True, highlight=False)
+    screen = make_console(stderr=True)
     separate = not (alerts_to_stderr or sys.stdout.isatty())
-    alerts = Console(file=sys.stdout, highlight=False) if separate else screen
+    alerts = make_console() if separate else screen
     columns = (
         SpinnerColumn(finished_text="✓"),
         TextColumn("{task.description:<18}"),
@@ -103,11 +115,12 @@ def _matches(report: RunReport) -> Table:
     return table
 
 
-def _failures(report: RunReport) -> Table:
-    table = Table("feed", "why", "tried again", title="Feeds that failed", title_justify="left")
+def _failures(report: RunReport) -> Text:
+    lines = Text("Feeds that failed", style="bold")
     for failure in report.failures:
-        table.add_row(Text(failure.feed), Text(failure.message), Text(failure.next_poll_at or ""))
-    return table
+        again = f" (tried again after {failure.next_poll_at})" if failure.next_poll_at else ""
+        lines.append(f"\n  {failure.feed}\n    {failure.message}{again}", style="not bold")
+    return lines
 
 
 def _where_next(report: RunReport) -> Text:

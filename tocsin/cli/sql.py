@@ -8,13 +8,14 @@ import json
 import sys
 from collections.abc import Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tocsin.cli.screen import make_console
 from tocsin.settings import load_settings
 
 
@@ -50,7 +51,7 @@ def _write_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> No
     table = Table(*columns, header_style="bold")
     for row in rows:
         table.add_row(*(Text("" if value is None else _plain(value)) for value in row))
-    console = Console(highlight=False)
+    console = make_console()
     console.print(table)
     console.print(f"{len(rows):,} row{'' if len(rows) == 1 else 's'}")
 
@@ -65,7 +66,11 @@ def _write_csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
 
 def _write_json(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     objects = [dict(zip(columns, row, strict=True)) for row in rows]
-    click.echo(json.dumps(objects, ensure_ascii=False, default=_plain))
+    click.echo(json.dumps(objects, ensure_ascii=False, default=_for_json))
+
+
+def _for_json(value: object) -> object:
+    return float(value) if isinstance(value, Decimal) else _plain(value)
 
 
 def _plain(value: object) -> str:

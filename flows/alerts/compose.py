@@ -1,0 +1,82 @@
+"""Alerts as Slack messages (pure). Blocks hold only literal text and explicit links, never Slack's markup."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from flows.alerts.safe_text import escape_text, read_link
+from flows.alerts.words import (
+    origin_of,
+    score_in_words,
+    sentences_of,
+    title_of,
+    topic_in_words,
+)
+from tocsin.types import Alert
+
+EVENT_TYPE = "tocsin_alert"
+FALLBACK_LIMIT = 3000
+TOPICS_SHOWN = 8
+
+Block = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What an outlet sends, and the alerts that it tells. `text` is the fallback for notifications."""
+
+    alerts: tuple[Alert, ...]
+    composed_at: datetime
+    text: str
+    blocks: list[Block]
+    metadata: Block
+
+
+def compose_message(alert: Alert, *, now: datetime) -> Message:
+    """Compose the message of one alert, within Slack's limits whatever the alert holds.
+
+    No headline can ping a channel or fake a link: in `rich_text` blocks text is literal and a link is an
+    element of its own, and in the fallback `&`, `<` and `>` are escaped.
+    """
+    link = read_link(alert.url)
+    origin = origin_of(alert, link[1] if link else None, now)
+    # One section with line breaks of its own: how sections follow each other is up to the client.
+    lines = [*_topics(alert), _headline(alert, link[0] if link else None), _text(f"\n{origin}")]
+    parts: list[Block] = [{"type": "rich_text_section", "elements": lines}]
+    if sentences := sentences_of(alert):
+        parts.append({"type": "rich_text_quote", "elements": [_text("\n".join(sentences))]})
+    return Message(
+        alerts=(alert,),
+        composed_at=now,
+        text=_fallback(alert, origin),
+        blocks=[{"type": "rich_text", "elements": parts}],
+        metadata={"event_type": EVENT_TYPE, "event_payload": {"alert_id": alert.alert_id}},
+    )
+
+
+def _topics(alert: Alert) -> list[Block]:
+    elements: list[Block] = []
+    for reason in alert.reasons[:TOPICS_SHOWN]:
+        elements.append(_text(topic_in_words(reason.topic), bold=True))
+        elements.append(_text(f"  {score_in_words(reason.score)}\n"))
+    hidden = len(alert.reasons) - TOPICS_SHOWN
+    if hidden > 0:
+        elements.append(_text(f"and {hidden} more topics\n"))
+    return elements
+
+
+def _headline(alert: Alert, url: str | None) -> Block:
+    if url is None:
+        return _text(title_of(alert), bold=True)
+    return {"type": "link", "url": url, "text": title_of(alert), "style": {"bold": True}}
+
+
+def _text(text: str, *, bold: bool = False) -> Block:
+    element: Block = {"type": "text", "text": text}
+    return {**element, "style": {"bold": True}} if bold else element
+
+
+def _fallback(alert: Alert, origin: str) -> str:
+    topics = ", ".join(topic_in_words(reason.topic) for reason in alert.reasons[:TOPICS_SHOWN])
+    return escape_text(f"{topics or 'Alert'}: {title_of(alert)} ({origin})", FALLBACK_LIMIT)

@@ -1,0 +1,68 @@
+"""Alerts in a terminal: rendered with rich, with nothing in them that the terminal would obey."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from flows.alerts.compose import TOPICS_SHOWN, Message
+from flows.alerts.safe_text import clean_text, read_link
+from flows.alerts.words import (
+    origin_of,
+    score_in_words,
+    sentences_of,
+    title_of,
+    topic_in_words,
+)
+from tocsin.types import Alert
+
+CONSOLE = "console"
+
+
+class ConsoleOutlet:
+    """Prints alerts. It cannot be asked what it printed, so a crash between print and record prints twice."""
+
+    pace = timedelta(0)
+    settle = timedelta(0)
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def send(self, channel: str, message: Message) -> str:
+        """Print the alerts of a message; `channel` is shown as part of each."""
+        for alert in message.alerts:
+            self._console.print(render_console(alert, now=message.composed_at))
+        return f"{CONSOLE}:{channel}:{message.alerts[0].alert_id}"
+
+    def find_delivered(self, channel: str, alert_ids: Collection[str], oldest: datetime) -> dict[str, str]:
+        """Return nothing: what a terminal showed is not kept."""
+        del channel, alert_ids, oldest
+        return {}
+
+
+def render_console(alert: Alert, *, now: datetime) -> RenderableType:
+    """Render one alert as a few lines; markup, control and direction characters in it have no effect."""
+    link = read_link(alert.url)
+    details = [
+        Text(title_of(alert), style="bold"),
+        Text(origin_of(alert, link[1] if link else None, now), style="dim"),
+        *(Text(f"“{sentence}”", style="italic") for sentence in sentences_of(alert)),
+    ]
+    if link:
+        details.append(Text(link[0], style="blue", overflow="fold"))
+    return Group(_topics(alert), Padding(Group(*details), (0, 0, 1, 2)))
+
+
+def _topics(alert: Alert) -> Text:
+    line = Text("▪ ", style="yellow")
+    for reason in alert.reasons[:TOPICS_SHOWN]:
+        line.append(topic_in_words(reason.topic), style="bold yellow")
+        line.append(f" {score_in_words(reason.score)}  ", style="default")
+    if alert.channel != CONSOLE:
+        line.append(f"→ {clean_text(alert.channel)}", style="dim")
+    line.rstrip()
+    return line

@@ -1,0 +1,82 @@
+"""Wording that every outlet shares: topics, scores and ages as a person would say them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from flows.alerts.safe_text import clean_text, cut_text
+from tocsin.types import Alert, Reason
+
+TITLE_LIMIT = 300
+OUTLET_LIMIT = 80
+TOPIC_LIMIT = 60
+SENTENCE_LIMIT = 600
+SENTENCES_SHOWN = 2
+
+_SPELT = {
+    "ai": "AI",
+    "agi": "AGI",
+    "china": "China",
+    "eu": "EU",
+    "gpu": "GPU",
+    "uk": "UK",
+    "un": "UN",
+    "us": "US",
+}
+_LIKELIHOODS = ((0.95, "almost certain"), (0.8, "very likely"), (0.6, "likely"), (0.4, "possible"))
+# Clocks differ and feeds round: a date this far ahead is still "now".
+_CLOCK_SKEW = timedelta(hours=1)
+
+
+def topic_in_words(name: str) -> str:
+    """Spell a topic's name for people: `export_controls` is "Export controls"."""
+    words = [_SPELT.get(word, word) for word in clean_text(name.replace("_", " ")).split()]
+    spelt = " ".join(words)
+    return cut_text(spelt[:1].upper() + spelt[1:], TOPIC_LIMIT) or "Unnamed topic"
+
+
+def score_in_words(score: float) -> str:
+    """Say a score as a likelihood with its number: "very likely (0.93)"."""
+    likelihood = next((words for least, words in _LIKELIHOODS if score >= least), "uncertain")
+    return f"{likelihood} ({score:.2f})"
+
+
+def age_in_words(published_at: datetime | None, now: datetime) -> str:
+    """Say how long ago an article was dated: "3 h ago", "date unknown", or the date if it is far off."""
+    if published_at is None:
+        return "date unknown"
+    minutes = int((now - published_at) / timedelta(minutes=1))
+    if now - published_at < -_CLOCK_SKEW:
+        return f"dated ahead: {published_at:%Y-%m-%d}"
+    if minutes < 1:
+        return "just now"
+    if minutes < 60:
+        return f"{minutes} min ago"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h ago"
+    days = minutes // (24 * 60)
+    return f"{days} days ago" if days <= 60 else f"on {published_at:%Y-%m-%d}"
+
+
+def title_of(alert: Alert) -> str:
+    """Return the headline as one safe line, never empty."""
+    return cut_text(clean_text(alert.title), TITLE_LIMIT) or "(no headline)"
+
+
+def origin_of(alert: Alert, host: str | None, now: datetime) -> str:
+    """Return "outlet · host · age"; the host tells where the link really leads."""
+    outlet = cut_text(clean_text(alert.outlet), OUTLET_LIMIT)
+    names = [outlet] if outlet else []
+    if host and outlet.lower() not in {host, host.removeprefix("www.")}:
+        names.append(cut_text(host, OUTLET_LIMIT))
+    return " · ".join([*(names or ["unknown outlet"]), age_in_words(alert.published_at, now)])
+
+
+def sentences_of(alert: Alert) -> list[str]:
+    """Return the distinct sentences that made the alert match, best first, less the headline itself."""
+    sentences = dict.fromkeys(_sentence(reason) for reason in alert.reasons)
+    return [sentence for sentence in sentences if sentence not in {"", title_of(alert)}][:SENTENCES_SHOWN]
+
+
+def _sentence(reason: Reason) -> str:
+    return cut_text(clean_text(reason.sentence), SENTENCE_LIMIT)

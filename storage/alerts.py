@@ -1,0 +1,194 @@
+"""Alerts that were decided, and the outbox: which of them still have to be delivered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import duckdb
+import pyarrow as pa
+
+from storage.arrow import (
+    BIGINT,
+    DOUBLE,
+    INSTANT,
+    INTEGER,
+    TEXT,
+    TEXTS,
+    Columns,
+    as_utc,
+    build_table,
+    incoming,
+)
+from storage.database import Database
+from tocsin.errors import StorageError
+from tocsin.types import Alert, AlertState, Delivery, Reason
+
+_ALERTS: Columns = {
+    "alert_id": TEXT,
+    "article_id": BIGINT,
+    "channel": TEXT,
+    "topic": TEXT,
+    "topics": TEXTS,
+    "score": DOUBLE,
+    "title": TEXT,
+    "url": TEXT,
+    "outlet": TEXT,
+    "published_at": INSTANT,
+    "reasons": TEXT,
+    "decided_at": INSTANT,
+    "run_id": TEXT,
+    "state": TEXT,
+    "attempts": INTEGER,
+}
+_ALERT_NAMES = ", ".join(_ALERTS)
+_LOADED = (
+    "alert_id, article_id, channel, title, url, outlet, published_at, decided_at, reasons, state, attempts"
+)
+
+
+def store_alerts(con: duckdb.DuckDBPyConnection, run_id: str, alerts: Iterable[Alert]) -> int:
+    """Store decisions and return how many were new; an article is alerted to a channel only once."""
+    rows = [_write_alert(alert, run_id) for alert in alerts]
+    with incoming(con, build_table(_ALERTS, rows)):
+        added = con.execute(
+            f"""
+            INSERT INTO alerts ({_ALERT_NAMES})
+            SELECT {_ALERT_NAMES}
+            FROM (FROM incoming ANTI JOIN alerts USING (alert_id)) AS unknown
+            ANTI JOIN alerts USING (article_id, channel)
+            QUALIFY row_number() OVER (PARTITION BY article_id, channel ORDER BY decided_at, alert_id) = 1
+            """  # noqa: S608 - names are ours
+        ).fetchall()
+    return int(added[0][0])
+
+
+def alerted_pairs(con: duckdb.DuckDBPyConnection, article_ids: Sequence[int]) -> set[tuple[int, str]]:
+    """Find the (article id, channel) pairs of these articles for which an alert was decided."""
+    with incoming(con, pa.table({"article_id": pa.array(article_ids, BIGINT)})):
+        rows = con.execute(
+            "SELECT article_id, channel FROM alerts SEMI JOIN incoming USING (article_id)"
+        ).fetchall()
+    return set(rows)
+
+
+def outbox_counts(con: duckdb.DuckDBPyConnection) -> dict[AlertState, int]:
+    """Count the alerts by state; every state is there."""
+    found = dict(con.execute("SELECT state, count(*) FROM alerts GROUP BY state").fetchall())
+    return {state: found.get(state, 0) for state in get_args(AlertState)}
+
+
+class DuckOutbox:
+    """The outbox in the database; every use is a transaction of its own, durable when it returns."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def load_due(self, now: datetime) -> list[Alert]:
+        """Load the alerts to send now, oldest first: pending, left in sending, failed with a time to retry.
+
+        None is due before its `retry_at`; a failed alert without one is given up.
+        """
+        with self._database.read() as con:
+            rows = con.execute(
+                f"""
+                SELECT {_LOADED} FROM alerts
+                WHERE state IN ('pending', 'sending') AND (retry_at IS NULL OR retry_at <= $now)
+                    OR state = 'failed' AND retry_at <= $now
+                ORDER BY decided_at, alert_id
+                """,  # noqa: S608 - names are ours
+                {"now": now},
+            ).fetchall()
+        return [_read_alert(row) for row in rows]
+
+    def record(self, delivery: Delivery) -> None:
+        """Record a step of sending an alert. A delivered alert stays delivered, whatever comes later.
+
+        Raises: StorageError if there is no such alert.
+        """
+        with self._database.write() as con:
+            _require_alert(con, delivery.alert_id)
+            _record_step(con, delivery)
+            _update_alert(con, delivery)
+
+
+def _require_alert(con: duckdb.DuckDBPyConnection, alert_id: str) -> None:
+    if not con.execute("SELECT 1 FROM alerts WHERE alert_id = ?", [alert_id]).fetchall():
+        raise StorageError(f"Alert {alert_id} is not in the outbox")
+
+
+def _record_step(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> None:
+    con.execute(
+        "INSERT INTO deliveries (alert_id, attempted_at, state, message_ts, error) VALUES (?, ?, ?, ?, ?)",
+        [delivery.alert_id, delivery.attempted_at, delivery.state, delivery.message_ts, delivery.error],
+    )
+
+
+def _update_alert(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> None:
+    # An attempt begins with `sending`, or with its end where nobody announced it.
+    con.execute(
+        """
+        UPDATE alerts SET
+            state = $state,
+            attempts = attempts + CAST($state = 'sending' OR state <> 'sending' AS INTEGER),
+            retry_at = $retry_at,
+            delivered_at = CASE WHEN $state = 'delivered' THEN CAST($attempted_at AS TIMESTAMPTZ) END,
+            message_ts = coalesce($message_ts, message_ts),
+            error = $error
+        WHERE alert_id = $alert_id AND state <> 'delivered'
+        """,
+        {
+            "state": delivery.state,
+            "retry_at": delivery.retry_at,
+            "attempted_at": delivery.attempted_at,
+            "message_ts": delivery.message_ts,
+            "error": delivery.error,
+            "alert_id": delivery.alert_id,
+        },
+    )
+
+
+def _write_alert(alert: Alert, run_id: str) -> tuple[object, ...]:
+    leading = alert.reasons[0] if alert.reasons else None
+    return (
+        alert.alert_id,
+        alert.article_id,
+        alert.channel,
+        leading and leading.topic,
+        [reason.topic for reason in alert.reasons],
+        leading and leading.score,
+        alert.title,
+        alert.url,
+        alert.outlet,
+        alert.published_at,
+        json.dumps([_write_reason(reason) for reason in alert.reasons]),
+        alert.decided_at,
+        run_id,
+        alert.state,
+        alert.attempts,
+    )
+
+
+def _write_reason(reason: Reason) -> dict[str, str | float]:
+    return {"topic": reason.topic, "score": reason.score, "sentence": reason.sentence}
+
+
+def _read_alert(row: tuple[Any, ...]) -> Alert:
+    alert_id, article_id, channel, title, url, outlet, published_at, decided_at, reasons, state, attempts = (
+        row
+    )
+    return Alert(
+        alert_id=alert_id,
+        article_id=article_id,
+        channel=channel,
+        title=title,
+        url=url,
+        outlet=outlet,
+        published_at=as_utc(published_at),
+        decided_at=decided_at.astimezone(UTC),
+        reasons=tuple(Reason(**reason) for reason in json.loads(reasons)),
+        state=state,
+        attempts=attempts,
+    )

@@ -1,0 +1,118 @@
+"""Articles, the entries behind them, and the identities that were ever seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import duckdb
+import pyarrow as pa
+
+from storage.arrow import BIGINT, INSTANT, TEXT, Columns, build_table, incoming
+from tocsin.types import Article, Sighting
+
+_ARTICLES: Columns = {
+    "article_id": BIGINT,
+    "url": TEXT,
+    "title": TEXT,
+    "summary": TEXT,
+    "outlet": TEXT,
+    "feed_url": TEXT,
+    "published_at": INSTANT,
+    "first_seen_at": INSTANT,
+    "run_id": TEXT,
+}
+_ENTRIES: Columns = {
+    "feed_url": TEXT,
+    "article_id": BIGINT,
+    "guid": TEXT,
+    "url": TEXT,
+    "title": TEXT,
+    "published_at": INSTANT,
+    "first_seen_at": INSTANT,
+    "run_id": TEXT,
+}
+_SEEN: Columns = {"key": BIGINT, "article_id": BIGINT}
+
+
+def find_known(con: duckdb.DuckDBPyConnection, keys: Sequence[int]) -> dict[int, int]:
+    """Map those of the identity keys that were seen before to their article ids."""
+    with incoming(con, pa.table({"key": pa.array(keys, BIGINT)})):
+        rows = con.execute("SELECT key, article_id FROM seen SEMI JOIN incoming USING (key)").fetchall()
+    return dict(rows)
+
+
+def store_articles(
+    con: duckdb.DuckDBPyConnection,
+    run_id: str,
+    *,
+    articles: Sequence[Article],
+    sightings: Iterable[Sighting],
+    keys: Mapping[int, int],
+) -> int:
+    """Store new articles, who carried them, and the identities (key to article id) that stand for them.
+
+    An entry is a feed's first sighting of an article, and of each further headline it gives it. What is
+    stored already is left as it is, so a repeated run adds nothing. Returns how many articles were new.
+    """
+    added = _add_articles(con, [_write_article(article, run_id) for article in articles])
+    _add_entries(con, [_write_sighting(sighting, run_id) for sighting in sightings])
+    _add_seen(con, keys)
+    return added
+
+
+def _add_articles(con: duckdb.DuckDBPyConnection, rows: Sequence[Sequence[object]]) -> int:
+    with incoming(con, build_table(_ARTICLES, rows)):
+        added = con.execute(
+            f"""
+            INSERT INTO articles ({", ".join(_ARTICLES)})
+            SELECT {", ".join(_ARTICLES)} FROM incoming ANTI JOIN articles USING (article_id)
+            QUALIFY row_number() OVER (PARTITION BY article_id ORDER BY first_seen_at) = 1
+            """  # noqa: S608 - names are ours
+        ).fetchall()
+    return int(added[0][0])
+
+
+def _add_entries(con: duckdb.DuckDBPyConnection, rows: Sequence[Sequence[object]]) -> None:
+    with incoming(con, build_table(_ENTRIES, rows)):
+        con.execute(
+            f"""
+            INSERT INTO entries ({", ".join(_ENTRIES)})
+            SELECT {", ".join(_ENTRIES)} FROM incoming ANTI JOIN entries USING (article_id, feed_url, title)
+            QUALIFY row_number() OVER (PARTITION BY article_id, feed_url, title ORDER BY first_seen_at) = 1
+            """  # noqa: S608 - names are ours
+        )
+
+
+def _add_seen(con: duckdb.DuckDBPyConnection, keys: Mapping[int, int]) -> None:
+    with incoming(con, build_table(_SEEN, list(keys.items()))):
+        con.execute(
+            "INSERT INTO seen (key, article_id) "
+            "SELECT key, article_id FROM incoming ANTI JOIN seen USING (key)"
+        )
+
+
+def _write_article(article: Article, run_id: str) -> tuple[object, ...]:
+    return (
+        article.article_id,
+        article.url,
+        article.title,
+        article.summary,
+        article.outlet,
+        article.feed_url,
+        article.published_at,
+        article.first_seen_at,
+        run_id,
+    )
+
+
+def _write_sighting(sighting: Sighting, run_id: str) -> tuple[object, ...]:
+    return (
+        sighting.feed_url,
+        sighting.article_id,
+        sighting.guid,
+        sighting.url,
+        sighting.title,
+        sighting.published_at,
+        sighting.seen_at,
+        run_id,
+    )

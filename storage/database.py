@@ -1,0 +1,235 @@
+"""The one door to the history file: opened late, closed early, one transaction per use.
+
+One process may hold a DuckDB file for writing, and then no other may even read it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+
+from storage.migrate import migrate, pending_migrations
+from storage.problems import corrupt, explain, explain_opening
+from storage.transaction import transaction
+from tocsin.errors import StorageBusy, StorageError
+
+log = logging.getLogger(__name__)
+
+FILE_NAME = "tocsin.duckdb"
+DEFAULT_WAIT = timedelta(seconds=30)
+
+# A checkpoint in the middle of a run costs more than the run's rows; closing the file makes one anyway.
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "wal_autocheckpoint": "256MB",
+    "autoinstall_known_extensions": False,  # opening a file must never reach for the network
+}
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 2.0
+_MAGIC = slice(8, 12)
+
+
+class Database:
+    """The history in one file, or in memory if `path` is None (for dry runs and tests).
+
+    `wait` bounds how long a held file is waited for. Threads of one process take turns.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        wait: timedelta = DEFAULT_WAIT,
+        sleep: Callable[[float], None] = time.sleep,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.path = None if path is None else path.absolute()
+        self._wait = wait.total_seconds()
+        self._sleep = sleep
+        self._rng = rng or random.Random()  # noqa: S311 - spreads retries, guards nothing
+        self._turn = _turn_of(self.path)
+        self._is_checked = path is None
+        self._memory = None if path is not None else _open_memory()
+
+    @contextmanager
+    def write(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open for one transaction on the newest schema: committed at the end, rolled back on any exception.
+
+        Creates folder and file where they are missing.
+        Raises: StorageBusy, StorageCorrupt, StorageError.
+        """
+        with self._in_use(read_only=False) as con, self._explained():
+            migrate(con)
+            with transaction(con):
+                yield con
+
+    @contextmanager
+    def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open for reading only; an older schema is brought up to date first.
+
+        Raises: StorageBusy, StorageCorrupt, and StorageError if there is no history yet.
+        """
+        self._require_history()
+        self._update_schema()
+        with self._in_use(read_only=True) as con, self._explained(), transaction(con, read_only=True):
+            yield con
+
+    def _require_history(self) -> None:
+        if self.path is not None and not self.path.exists():
+            raise StorageError(
+                f"{self.path} does not exist: there is no history yet. Make one with `tocsin monitor`.",
+                path=self.path,
+            )
+
+    def _update_schema(self) -> None:
+        """Bring an older file up to date, once: files never go back."""
+        if not self._is_checked and self._is_outdated():
+            with self.write():
+                log.info("history.updated path=%s", self.path)
+        self._is_checked = True
+
+    def _is_outdated(self) -> bool:
+        with self._in_use(read_only=True) as con, self._explained():
+            return bool(pending_migrations(con))
+
+    @contextmanager
+    def _in_use(self, *, read_only: bool) -> Iterator[duckdb.DuckDBPyConnection]:
+        with self._turn.take(self._wait, self.path):
+            con = self._memory or self._open_patiently(read_only=read_only)
+            try:
+                yield con
+            finally:
+                self._close(con)
+
+    def _open_patiently(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        for pause in self._pauses():
+            try:
+                return self._open(read_only=read_only)
+            except StorageBusy as busy:
+                log.info("database.awaited path=%s pause=%.2f reason=%s", self.path, pause, busy)
+                self._sleep(pause)
+        return self._open(read_only=read_only)
+
+    def _pauses(self) -> Iterator[float]:
+        """Yield growing, jittered pauses whose sum is `wait`."""
+        left, longest = self._wait, _FIRST_PAUSE
+        while left > 0:
+            pause = min(left, self._rng.uniform(longest / 2, longest))
+            yield pause
+            left -= pause
+            longest = min(2 * longest, _LONGEST_PAUSE)
+
+    def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        path = self._require_path()
+        try:
+            if not read_only and not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                _create(path)
+            _check_magic(path)
+            con = duckdb.connect(path, read_only=read_only, config=_CONFIG)
+        except (duckdb.Error, OSError) as error:
+            raise explain_opening(error, path) from error
+        con.execute("SET TimeZone = 'UTC'")
+        return con
+
+    def _require_path(self) -> Path:
+        if self.path is None:
+            raise StorageError("The database in memory has no file to open")
+        return self.path
+
+    def _close(self, con: duckdb.DuckDBPyConnection) -> None:
+        if con is self._memory:
+            return
+        # The transaction is over; should the disk be full now, the write-ahead log holds it until next time.
+        try:
+            con.close()
+        except duckdb.Error as error:
+            log.warning("database.close_failed path=%s error=%s", self.path, error)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except duckdb.Error as error:
+            raise explain(error, self.path) from error
+        except StorageError as error:
+            error.path = error.path or self.path
+            raise
+
+
+class _Turn:
+    """Lets one thread at a time use a file, and notices a thread that would wait for itself."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._owner: int | None = None
+
+    @contextmanager
+    def take(self, wait: float, path: Path | None) -> Iterator[None]:
+        if self._owner == threading.get_ident():
+            raise StorageError("The database is already open in this thread; uses do not nest", path=path)
+        if not self._lock.acquire(timeout=wait):
+            raise StorageBusy(f"{path or 'The database in memory'} is in use by another thread.", path=path)
+        self._owner = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._owner = None
+            self._lock.release()
+
+
+_TURNS: dict[Path, _Turn] = {}
+
+
+def _turn_of(path: Path | None) -> _Turn:
+    """Find the turn of a file: one per file, as two Databases on one would clash inside DuckDB."""
+    return _Turn() if path is None else _TURNS.setdefault(path.resolve(), _Turn())
+
+
+def _open_memory() -> duckdb.DuckDBPyConnection:
+    con = duckdb.connect(":memory:", config=_CONFIG)
+    con.execute("SET TimeZone = 'UTC'")
+    migrate(con)
+    return con
+
+
+def _create(path: Path) -> None:
+    """Put an empty database at `path` in one step, so that a crash never leaves half a file header there."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    draft.unlink(missing_ok=True)
+    try:
+        duckdb.connect(draft, config=_CONFIG).close()
+        _publish(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _publish(draft: Path, path: Path) -> None:
+    try:
+        os.link(draft, path)  # unlike a rename it never replaces what another process just made
+    except FileExistsError:
+        log.debug("database.creation_outrun path=%s", path)
+    except OSError:  # a file system without hard links: DuckDB makes the file itself
+        log.debug("database.created_in_place path=%s", path)
+
+
+def _check_magic(path: Path) -> None:
+    """Refuse what is not DuckDB's before DuckDB looks: it answers a SQLite file by fetching an extension.
+
+    Safe only while this process has no connection to the file: closing any descriptor of a file gives up the
+    process's locks on it.
+    """
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        head = file.read(_MAGIC.stop)
+    if head[_MAGIC] != b"DUCK":
+        raise corrupt(path, "it does not begin like a DuckDB file")

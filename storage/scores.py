@@ -1,0 +1,136 @@
+"""Embeddings and scores: what the models said of articles, kept for every version that said it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from storage.arrow import BIGINT, TEXT, incoming
+from tocsin.errors import StorageError
+
+DIMENSIONS = 384
+
+Vectors = npt.NDArray[np.float32]
+
+_SAME_SCORE = "article_id, topic, topic_version, encoder_revision, head"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreBlock:
+    """Scores of n articles for k topics.
+
+    `article_ids` has n items; `topics`, `versions` and `heads` (what scored the topic) have k each;
+    `values` is float32 (n, k), 0 to 1.
+    """
+
+    article_ids: Sequence[int]
+    topics: Sequence[str]
+    versions: Sequence[str]
+    encoder_revision: str
+    heads: Sequence[str]
+    values: Vectors
+
+    def __post_init__(self) -> None:
+        _require(
+            len(self.topics) == len(self.versions) == len(self.heads), "has a version and a head per topic"
+        )
+        _require(_are_unique(self.article_ids) and _are_unique(self.topics), "has no article or topic twice")
+        _require(
+            self.values.shape == (len(self.article_ids), len(self.topics)),
+            "has a value per article and topic",
+        )
+        _require(bool(((self.values >= 0) & (self.values <= 1)).all()), "has values from 0 to 1 only")
+
+
+def store_embeddings(
+    con: duckdb.DuckDBPyConnection, revision: str, article_ids: Sequence[int], embeddings: Vectors
+) -> None:
+    """Store unit vectors, float32 (n, 384), of n articles; those stored already are left as they are.
+
+    Raises: StorageError if the shape is another or a number is not finite.
+    """
+    _require(
+        embeddings.shape == (len(article_ids), DIMENSIONS), f"is an array of (n, {DIMENSIONS}) embeddings"
+    )
+    _require(_are_unique(article_ids), "has no article twice")
+    _require(bool(np.isfinite(embeddings).all()), "has finite numbers only")
+    flat = pa.array(np.ascontiguousarray(embeddings, np.float32).ravel())
+    table = pa.table(
+        {
+            "article_id": pa.array(article_ids, BIGINT),
+            "embedding": pa.FixedSizeListArray.from_arrays(flat, DIMENSIONS),
+        }
+    )
+    with incoming(con, table):
+        con.execute(
+            """
+            INSERT INTO embeddings (article_id, encoder_revision, embedding)
+            SELECT article_id, $revision, embedding
+            FROM incoming ANTI JOIN (FROM embeddings WHERE encoder_revision = $revision) USING (article_id)
+            """,
+            {"revision": revision},
+        )
+
+
+def store_scores(con: duckdb.DuckDBPyConnection, block: ScoreBlock, now: datetime) -> None:
+    """Store scores of stored articles and put them in use; older scores of the pairs are kept, not newest.
+
+    A score stored already for the same version, encoder revision and head is left as it is.
+    Raises: StorageError if an article is not stored.
+    """
+    with incoming(con, _flatten(block)):
+        con.execute(
+            """
+            UPDATE scores SET is_newest = NOT scores.is_newest
+            FROM incoming
+            WHERE scores.article_id = incoming.article_id AND scores.topic = incoming.topic
+                AND scores.is_newest <> (
+                    scores.topic_version = incoming.topic_version
+                    AND scores.encoder_revision = incoming.encoder_revision AND scores.head = incoming.head
+                )
+            """
+        )
+        con.execute(
+            f"""
+            INSERT INTO scores ({_SAME_SCORE}, score, scored_at, day, is_newest)
+            SELECT {_SAME_SCORE}, score, $now, CAST(first_seen_at AT TIME ZONE 'UTC' AS DATE), true
+            FROM (FROM incoming ANTI JOIN scores USING ({_SAME_SCORE}))
+            LEFT JOIN articles USING (article_id)
+            """,  # noqa: S608 - names are ours
+            {"now": now},
+        )
+
+
+def _flatten(block: ScoreBlock) -> pa.Table:
+    """Lay the block out as one row per article and topic, article by article."""
+    articles, topics = block.values.shape
+    count = articles * topics
+    return pa.table(
+        {
+            "article_id": np.repeat(np.asarray(block.article_ids, np.int64), topics),
+            "topic": _tile(block.topics, articles),
+            "topic_version": _tile(block.versions, articles),
+            "encoder_revision": pa.repeat(pa.scalar(block.encoder_revision, TEXT), count),
+            "head": _tile(block.heads, articles),
+            "score": pa.array(np.ascontiguousarray(block.values, np.float32).ravel()),
+        }
+    )
+
+
+def _tile(names: Sequence[str], times: int) -> pa.StringArray:
+    return pa.array(list(names) * times, TEXT)
+
+
+def _are_unique(values: Sequence[object]) -> bool:
+    return len(set(values)) == len(values)
+
+
+def _require(holds: bool, what: str) -> None:  # noqa: FBT001 - an assertion by another name
+    if not holds:
+        raise StorageError(f"What the models gave cannot be stored: a block {what}")

@@ -1,0 +1,78 @@
+"""The real thing: sample newsroom over HTTP, processes of their own, a DuckDB file, the Slack emulator."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flows.newsroom import FOLDER, Newsroom
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def manifest():
+    """What the sample newsroom serves and what each entry is about."""
+    return yaml.safe_load((FOLDER / "manifest.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def newsroom():
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    with Newsroom(anchor=midnight, port=0) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def clean_environment():
+    """Return the environment without anything that belongs to us, Slack or Prefect."""
+    ours = ("TOCSIN_", "SLACK_", "PREFECT_", "PYTEST_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+@pytest.fixture(scope="session")
+def run_tocsin(clean_environment, tmp_path_factory):
+    """Return a function that runs the command line in a folder without settings."""
+    folder = tmp_path_factory.mktemp("cwd")
+
+    def run(*arguments, timeout=150, **environment):
+        command = [sys.executable, "-m", "tocsin", *map(str, arguments)]
+        return subprocess.run(
+            command,
+            cwd=folder,
+            env=clean_environment | environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def ask(run_tocsin):
+    """Return a function that asks the history of a data folder and gives rows as dicts."""
+
+    def ask_history(data, query):
+        done = run_tocsin("sql", query, "--json", "--data", data)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return ask_history
+
+
+@pytest.fixture(scope="session")
+def few_topics(tmp_path_factory):
+    """Two of the default topics in a file: enough to alert, few enough for Slack's pace."""
+    from models.topics import default_topics
+
+    chosen = [topic for topic in default_topics() if topic.name in {"device_bans", "open_weights"}]
+    path = tmp_path_factory.mktemp("topics") / "topics.yaml"
+    path.write_text(yaml.safe_dump([topic.model_dump(mode="json") for topic in chosen]))
+    return path

@@ -1,0 +1,149 @@
+"""Feeds: states survive the way there and back, outcomes are recorded as they were."""
+
+from datetime import UTC, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from storage.feeds import load_states, record_fetches, save_feeds, save_states
+from tocsin.types import (
+    Entry,
+    Exchange,
+    Feed,
+    FeedState,
+    Fetched,
+    FetchFailed,
+    NotModified,
+    ParsedFeed,
+    Polled,
+    Validators,
+)
+
+URL = "https://feeds.example/a"
+
+texts = st.text(max_size=30)
+times = st.none() | st.datetimes(timezones=st.just(UTC))
+states = st.builds(
+    FeedState,
+    url=texts,
+    validators=st.none() | st.builds(Validators, texts, st.none() | texts, st.none() | texts),
+    body_hash=st.none() | texts,
+    polled_at=times,
+    succeeded_at=times,
+    full_fetch_at=times,
+    next_poll_at=times,
+    interval=st.none() | st.timedeltas(timedelta(0), timedelta(days=4000)),
+    failures=st.integers(0, 2**31 - 1),
+    baseline_at=times,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(states, max_size=4, unique_by=lambda state: state.url), st.data())
+def test_a_state_comes_back_as_it_was_saved_and_saved_again(undone, saved, data):
+    with undone() as con:
+        save_states(con, [FeedState(state.url, failures=3) for state in data.draw(st.permutations(saved))])
+        save_states(con, saved)
+        loaded = load_states(con, [state.url for state in saved])
+    assert list(loaded.values()) == saved
+
+
+def test_a_feed_never_met_has_a_fresh_state(con):
+    assert load_states(con, [URL]) == {URL: FeedState(URL)}
+
+
+def test_only_the_asked_feeds_are_loaded_in_the_order_asked(con):
+    save_states(con, [FeedState("a", failures=1), FeedState("b", failures=2), FeedState("c", failures=3)])
+    assert list(load_states(con, ["c", "new", "a", "c"])) == ["c", "new", "a"]
+
+
+def test_saving_states_adds_no_second_row(con):
+    save_feeds(con, [Feed(URL)], now=None)
+    for failures in range(3):
+        save_states(con, [FeedState(URL, failures=failures)])
+    assert con.execute("SELECT url, failures FROM feeds").fetchall() == [(URL, 2)]
+
+
+def test_a_feed_keeps_its_names_and_first_day_unless_told_otherwise(con, now):
+    save_feeds(con, [Feed(URL, "Old title", "Outlet", "Folder")], now)
+    save_states(con, [FeedState(URL, failures=4)])
+    save_feeds(con, [Feed(URL, "New title")], now + timedelta(days=1))
+    rows = con.execute("SELECT title, outlet, folder, added_at, failures FROM feeds").fetchall()
+    assert rows == [("New title", "Outlet", "Folder", now, 4)]
+
+
+def test_a_feed_listed_twice_is_one_feed(con, now):
+    save_feeds(con, [Feed(URL), Feed(URL, "Title")], now)
+    assert con.execute("SELECT title FROM feeds").fetchall() == [("Title",)]
+
+
+def _exchange(url: str, now, status: int | None) -> Exchange:
+    return Exchange(url, url + "?final", now, 0.5, status, 1234)
+
+
+@pytest.fixture
+def polled(now) -> list[Polled]:
+    entries = (Entry("One"), Entry("Two"))
+    return [
+        Polled(Feed("new"), Fetched(_exchange("new", now, 200), b"", "hash"), ParsedFeed(entries, "rss20")),
+        Polled(Feed("same"), NotModified(_exchange("same", now, 304))),
+        Polled(
+            Feed("bad"), FetchFailed(_exchange("bad", now, None), "temporary", "timeout", "No answer in 20 s")
+        ),
+    ]
+
+
+def test_each_outcome_is_recorded_with_its_facts(con, now, polled):
+    record_fetches(con, "run", polled, {"new": 2})
+    rows = con.execute(
+        "SELECT feed_url, outcome, status, severity, reason, message, entries, new_articles FROM fetches"
+    ).fetchall()
+    assert sorted(rows) == [
+        ("bad", "failed", None, "temporary", "timeout", "No answer in 20 s", 0, 0),
+        ("new", "new", 200, None, None, None, 2, 2),
+        ("same", "not_modified", 304, None, None, None, 0, 0),
+    ]
+    facts = con.execute(
+        "SELECT run_id, fetched_at, final_url, received_bytes, seconds FROM fetches WHERE feed_url = 'new'"
+    ).fetchall()
+    assert facts == [("run", now, "new?final", 1234, 0.5)]
+
+
+def test_recording_a_run_again_adds_nothing(con, polled):
+    record_fetches(con, "run", polled, {})
+    record_fetches(con, "run", polled, {})
+    record_fetches(con, "next run", polled[:1], {})
+    assert con.execute("SELECT count(*) FROM fetches").fetchall() == [(4,)]
+
+
+def test_feed_health_shows_the_last_outcome(con, now, polled):
+    save_states(
+        con,
+        [
+            FeedState("new", polled_at=now, succeeded_at=now),
+            FeedState("same", polled_at=now, succeeded_at=now, failures=1),
+            FeedState("bad", polled_at=now, failures=2),
+            FeedState("unpolled"),
+        ],
+    )
+    record_fetches(con, "run", polled, {})
+    rows = con.execute(
+        "SELECT url, health, last_outcome, last_reason FROM feed_health ORDER BY url"
+    ).fetchall()
+    assert rows == [
+        ("bad", "never worked", "failed", "timeout"),
+        ("new", "ok", "new", None),
+        ("same", "failing", "not_modified", None),
+        ("unpolled", "new", None, None),
+    ]
+
+
+def test_a_recovered_feed_shows_no_old_reason(con, now, polled):
+    save_states(con, [FeedState("bad", polled_at=now)])
+    record_fetches(con, "run", polled, {})
+    record_fetches(con, "next", [Polled(Feed("bad"), NotModified(_exchange("bad", now, 304)))], {})
+    rows = con.execute(
+        "SELECT last_outcome, last_severity, last_status, last_reason, last_message FROM feed_health"
+    )
+    assert rows.fetchall() == [("not_modified", None, 304, None, None)]

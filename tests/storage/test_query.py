@@ -1,0 +1,75 @@
+"""People's SQL: answered whole, refused clearly, never able to change the history."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from storage.database import Database
+from storage.query import run_query
+from storage.runs import start_run
+from tocsin.errors import QueryError, StorageBusy, StorageError
+
+
+@pytest.fixture(scope="module", params=["memory", "file"])
+def history(request, tmp_path_factory) -> Database:
+    database = Database(
+        None if request.param == "memory" else tmp_path_factory.mktemp("history") / "x.duckdb"
+    )
+    with database.write() as con:
+        start_run(con, "run", "monitor", now=datetime(2025, 1, 27, 12, tzinfo=UTC))
+    return database
+
+
+def test_an_answer_has_columns_types_and_rows(history):
+    result = run_query(
+        history, "SELECT run_id, started_at, 1.5::DOUBLE AS half, [1, 2] AS list, NULL AS none FROM runs;"
+    )
+    assert result.columns == ("run_id", "started_at", "half", "list", "none")
+    assert result.types[:4] == ("VARCHAR", "TIMESTAMP WITH TIME ZONE", "DOUBLE", "INTEGER[]")
+    assert result.rows == [("run", datetime(2025, 1, 27, 12, tzinfo=UTC), 1.5, [1, 2], None)]
+    assert result.rows[0][1].tzinfo is UTC
+    assert not result.is_cut
+
+
+@pytest.mark.parametrize(
+    ("limit", "rows", "is_cut"),
+    [(None, 5000, False), (5001, 5000, False), (5000, 5000, False), (10, 10, True), (0, 0, True)],
+)
+def test_a_limit_cuts_and_says_so(history, limit, rows, is_cut):
+    result = run_query(history, "FROM range(5000)", limit=limit)
+    assert (len(result.rows), result.is_cut) == (rows, is_cut)
+    assert len(run_query(history, "FROM runs").rows) == 1
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("SELEC 1", "syntax error"),
+        ("SELECT colour FROM runs", "colour"),
+        ("FROM no_such_table", "no_such_table"),
+        ("SELECT ?", "parameter"),
+        ("SELECT CAST('x' AS INTEGER)", "Could not convert"),
+        ("", "0 statements"),
+        ("-- only a remark", "0 statements"),
+        ("SELECT 1; SELECT 2", "2 statements"),
+        ("DELETE FROM runs", "read-only"),
+        ("DROP TABLE runs", "read-only"),
+        ("CREATE TABLE mine (i INTEGER)", "read-only"),
+        ("COMMIT", "transactions"),
+    ],
+)
+def test_what_cannot_be_answered_is_refused_with_the_reason(history, sql, said):
+    with pytest.raises(QueryError, match=said) as caught:
+        run_query(history, sql)
+    assert caught.value.path == history.path
+    assert str(caught.value).startswith("The query ")
+    assert len(run_query(history, "FROM runs").rows) == 1
+
+
+def test_a_held_or_missing_history_is_not_blamed_on_the_query(database, hold, tmp_path):
+    hold(database.path)
+    with pytest.raises(StorageBusy):
+        run_query(database, "SELECT 1")
+    with pytest.raises(StorageError) as caught:
+        run_query(Database(tmp_path / "none.duckdb"), "SELECT 1")
+    assert type(caught.value) is StorageError

@@ -1,0 +1,101 @@
+"""The docs are a promise: what exists is described, and what is described exists."""
+
+import inspect
+import re
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from tocsin.cli import cli
+from tocsin.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = {name: cli.get_command(click.Context(cli), name) for name in cli.list_commands(click.Context(cli))}
+
+
+def read(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_option_is_documented(name):
+    section = read("docs/commands.md").partition(f"## `tocsin {name}")[2].partition("\n## ")[0]
+    assert section, f"docs/commands.md has no section on `tocsin {name}`"
+    assert f"tocsin {name}" in read("README.md")
+    missing = [
+        option
+        for parameter in COMMANDS[name].params
+        for option in parameter.opts
+        if isinstance(parameter, click.Option) and f"`{option}" not in section
+    ]
+    assert not missing
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_option_is_documented_that_does_not_exist(name):
+    section = read("docs/commands.md").partition(f"## `tocsin {name}")[2].partition("\n## ")[0]
+    exist = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+    rows = [line for line in section.splitlines() if line.startswith("| `-")]
+    assert {option for row in rows for option in re.findall(r"(--?[a-z][\w-]*)", row.split("|")[1])} <= exist
+
+
+def test_every_setting_is_documented():
+    text = read("docs/settings.md")
+    names = [f"TOCSIN_{name.upper()}" for name in Settings.model_fields if name != "slack_bot_token"]
+    assert not [name for name in [*names, "SLACK_BOT_TOKEN"] if f"| `{name}` |" not in text]
+
+
+def test_every_flow_parameter_is_documented_and_described_in_its_form():
+    from flows.monitor import monitor
+
+    text = read("docs/settings.md").partition("## Parameters")[2]
+    form = monitor.parameters.properties
+    assert set(form) == set(inspect.signature(monitor.fn).parameters)
+    assert not [name for name in form if f"| `{name}` |" not in text]
+    assert not [name for name, field in form.items() if not field.get("description")]
+    topic = monitor.parameters.definitions["Topic"]["properties"]
+    assert not [
+        name for name, field in topic.items() if not field.get("title") or not field.get("description")
+    ]
+
+
+def test_every_table_view_and_column_of_the_history_is_documented():
+    from storage.database import Database
+
+    text = read("docs/history.md")
+    with Database(None).read() as con:
+        columns = con.execute(
+            "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY ALL"
+        ).fetchall()
+        comments = con.execute(
+            "SELECT table_name, comment FROM duckdb_tables() WHERE NOT internal "
+            "UNION ALL SELECT view_name, comment FROM duckdb_views() WHERE NOT internal"
+        ).fetchall()
+    sections = {part.split("`")[1]: part for part in re.split(r"\n### ", text)[1:]}
+    assert not [name for name, comment in comments if not comment]
+    assert not {table for table, _ in columns} - set(sections)
+    assert not [f"{table}.{column}" for table, column in columns if f"`{column}`" not in sections[table]]
+
+
+@pytest.mark.parametrize(
+    "page",
+    sorted(path.relative_to(ROOT).as_posix() for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]),
+)
+def test_every_link_in_the_docs_leads_somewhere(page):
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", read(page))
+    assert not [link for link in links if not (ROOT / page).parent.joinpath(link).exists()]
+
+
+def test_the_topic_in_the_readme_is_one_that_can_be_used():
+    from tocsin.types import Topic
+
+    block = re.search(r"```yaml\n(.*?)```", read("README.md"), re.DOTALL).group(1)
+    assert [Topic.model_validate(item).name for item in yaml.safe_load(block)] == ["undersea_cables"]
+
+
+def test_every_make_target_is_explained():
+    targets = re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE)
+    explained = re.findall(r"^([a-z-]+):.*## ", read("Makefile"), re.MULTILINE)
+    assert targets == explained
