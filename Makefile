@@ -20,7 +20,7 @@ run: $(VENV)/.runtime ## Poll, score, store and alert once (FEEDS="file.opml htt
 	@$(BIN)/tocsin monitor $(foreach feed,$(FEEDS),--feeds "$(feed)") $(ARGS)
 
 test: $(VENV)/.dev emulator ## Run all tests (ARGS="-k name" to choose)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: $(VENV)/.dev ## Lint, format, types, import rules
 	@$(BIN)/ruff check .

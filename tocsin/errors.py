@@ -29,6 +29,17 @@ class TocsinError(Exception):
 
     exit_code = 1
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle by message and attributes, whatever the constructor takes: errors cross processes."""
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+def _rebuild(kind: type[TocsinError], args: tuple[object, ...], attributes: dict[str, object]) -> TocsinError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
+
 
 class SettingsError(TocsinError):
     """A setting, option or file that a person gave is wrong."""

@@ -1,0 +1,94 @@
+"""Parsing in worker processes: one bad body costs only itself.
+
+Where a worker has to die or hang, `eval` stands in for the parser, as workers can import it.
+"""
+
+import asyncio
+
+import pytest
+
+from flows.feeds.pool import ParseJob, ParserPool
+from tocsin.errors import FeedError
+
+
+def job(body, now):
+    return ParseJob(body, None, "http://news.example/feed", now)
+
+
+def parse_all(options, jobs, **changes):
+    async def run():
+        pool = ParserPool(options, **changes)
+        try:
+            return await asyncio.gather(*[pool.parse(each) for each in jobs]), pool
+        finally:
+            pool.close()
+
+    return asyncio.run(run())[0]
+
+
+class Body(str):
+    """A parser's input for `eval`, with the length and URL that a job has."""
+
+    __slots__ = ()
+    body = b"xx"
+    url = "http://news.example/feed"
+
+
+def test_bodies_are_parsed_in_processes_and_failures_are_values(make_options, rss, now):
+    bodies = [rss(("One", "/1")), b"nothing", rss(("Two", "/2"), ("Three", "/3"))]
+    results = parse_all(make_options(inline_parse_bytes=0), [job(body, now) for body in bodies])
+    assert [entry.title for entry in results[0].entries] == ["One"]
+    assert isinstance(results[1], FeedError)
+    assert results[1].reason == "not_a_feed"
+    assert len(results[2].entries) == 2
+
+
+def test_small_bodies_start_no_process(make_options, rss, now):
+    async def run():
+        pool = ParserPool(make_options(inline_parse_bytes=10_000))
+        results = await asyncio.gather(*[pool.parse(job(rss((str(n), "/")), now)) for n in range(5)])
+        return results, pool._executor
+
+    results, executor = asyncio.run(run())
+    assert [result.entries[0].title for result in results] == ["0", "1", "2", "3", "4"]
+    assert executor is None
+
+
+@pytest.mark.parametrize(
+    "changes", [{"inline_parse_bytes": 100}, {"inline_body_bytes": 100}], ids=["in sum", "a single body"]
+)
+def test_what_exceeds_the_inline_bounds_goes_to_a_process(make_options, rss, now, changes):
+    async def run():
+        pool = ParserPool(make_options(**changes))
+        try:
+            return await pool.parse(job(rss(("x" * 200, "/")), now)), pool._executor
+        finally:
+            pool.close()
+
+    result, executor = asyncio.run(run())
+    assert len(result.entries) == 1
+    assert executor is not None
+
+
+def test_a_body_that_kills_its_worker_costs_only_itself(make_options):
+    options = make_options(inline_parse_bytes=0)
+    good = [Body(f"{number} + 1") for number in range(6)]
+    results = parse_all(options, [*good[:3], Body("__import__('os')._exit(1)"), *good[3:]], parse=eval)
+    assert isinstance(results[3], FeedError)
+    assert results.pop(3).reason == "parser_crashed"
+    assert results == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_body_that_takes_too_long_is_given_up(make_options):
+    endless = Body("sum(1 for _ in __import__('itertools').count())")
+    results = parse_all(
+        make_options(inline_parse_bytes=0, parse_seconds=0.2), [endless, Body("1")], parse=eval
+    )
+    assert results[0].reason == "parse_timeout"
+    assert results[1] == 1
+
+
+def test_the_time_limit_is_not_mistaken_for_a_parse_error(make_options):
+    swallowing = Body("exec('try:\\n for _ in iter(int, 1): int()\\nexcept Exception: pass')")
+    (result,) = parse_all(make_options(inline_parse_bytes=0, parse_seconds=0.2), [swallowing], parse=eval)
+    assert result.reason == "parse_timeout"

@@ -1,0 +1,226 @@
+"""When a feed is polled next, whatever happened."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flows.feeds.schedule import (
+    FIRST_INTERVAL,
+    LATEST,
+    LONGEST_INTERVAL,
+    SHORTEST_INTERVAL,
+    SOONEST,
+    due_feeds,
+    schedule_poll,
+)
+from tocsin.types import (
+    Exchange,
+    Feed,
+    FeedState,
+    Fetched,
+    FetchFailed,
+    NotModified,
+    PaceHints,
+    ParsedFeed,
+    Polled,
+    Validators,
+)
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+URL = "https://a.example/feed"
+EARLIER = NOW - timedelta(hours=1)
+OLD = Validators(URL, etag='"old"')
+NEW = Validators(URL, etag='"new"')
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+
+
+def exchange(status=200):
+    return Exchange(URL, URL, fetched_at=NOW, seconds=0.1, status=status)
+
+
+def fetched(ttl=None, **hints):
+    outcome = Fetched(exchange(), body=b"", body_hash="new", validators=NEW, hints=PaceHints(**hints))
+    return Polled(Feed(URL), outcome, ParsedFeed((), format="rss20", ttl=ttl))
+
+
+def unchanged(status=304, **hints):
+    return Polled(Feed(URL), NotModified(exchange(status), validators=OLD, hints=PaceHints(**hints)))
+
+
+def failed(severity="temporary", **hints):
+    return Polled(Feed(URL), FetchFailed(exchange(None), severity, "x", "x", PaceHints(**hints)))
+
+
+def known(**changes):
+    """A feed that has been polled hourly with success."""
+    fields = {
+        "validators": OLD,
+        "body_hash": "old",
+        "polled_at": EARLIER,
+        "succeeded_at": EARLIER,
+        "full_fetch_at": EARLIER,
+        "interval": HOUR,
+        "baseline_at": EARLIER,
+    }
+    return FeedState(URL, **{**fields, **changes})
+
+
+def test_a_first_success_is_the_baseline_and_starts_the_rhythm():
+    state = schedule_poll(FeedState(URL), fetched(), now=NOW, seen_share=0.0)
+    assert (state.validators, state.body_hash) == (NEW, "new")
+    assert state.polled_at == state.succeeded_at == state.full_fetch_at == state.baseline_at == NOW
+    assert (state.interval, state.next_poll_at, state.failures) == (FIRST_INTERVAL, NOW + FIRST_INTERVAL, 0)
+
+
+def test_a_new_body_replaces_what_was_remembered_but_not_the_baseline():
+    state = schedule_poll(known(failures=3), fetched(), now=NOW, seen_share=1.0)
+    assert (state.validators, state.body_hash, state.full_fetch_at) == (NEW, "new", NOW)
+    assert (state.baseline_at, state.failures) == (EARLIER, 0)
+
+
+def test_a_304_is_a_success_but_no_full_fetch():
+    state = schedule_poll(known(failures=3), unchanged(304), now=NOW)
+    assert (state.validators, state.body_hash, state.full_fetch_at) == (OLD, "old", EARLIER)
+    assert (state.succeeded_at, state.failures) == (NOW, 0)
+
+
+def test_the_same_body_again_is_a_full_fetch():
+    assert schedule_poll(known(), unchanged(200), now=NOW).full_fetch_at == NOW
+
+
+def test_a_failure_keeps_what_is_remembered_and_counts():
+    before = known(failures=2)
+    state = schedule_poll(before, failed(), now=NOW)
+    assert (state.polled_at, state.failures) == (NOW, 3)
+    assert replace(state, polled_at=EARLIER, failures=2, next_poll_at=None) == before
+
+
+@pytest.mark.parametrize(("seen_share", "change"), [(0.0, -1), (0.4, -1), (0.9, -1), (1.0, 1), (None, 1)])
+def test_the_interval_follows_the_share_of_entries_seen(seen_share, change):
+    state = schedule_poll(known(), fetched(), now=NOW, seen_share=seen_share)
+    assert (state.interval > HOUR) == (change > 0)
+    assert (state.interval < HOUR) == (change < 0)
+    assert state.next_poll_at == NOW + state.interval
+
+
+def test_entries_that_all_are_new_shorten_the_interval_most():
+    intervals = [
+        schedule_poll(known(), fetched(), now=NOW, seen_share=share).interval for share in (0.0, 0.9)
+    ]
+    assert intervals[0] < intervals[1]
+
+
+@pytest.mark.parametrize(
+    ("polled", "seen_share", "end"),
+    [(fetched(), 0.0, SHORTEST_INTERVAL), (unchanged(), None, LONGEST_INTERVAL)],
+)
+def test_the_interval_settles_at_its_bounds(polled, seen_share, end):
+    state = known()
+    for _ in range(50):
+        state = schedule_poll(state, polled, now=NOW, seen_share=seen_share)
+    assert state.interval == end
+
+
+@pytest.mark.parametrize(
+    ("polled", "delay"),
+    [
+        (unchanged(retry_after=5 * HOUR), 5 * HOUR),
+        (unchanged(retry_after=90 * HOUR), LATEST),
+        (unchanged(max_age=MINUTE), 72 * MINUTE),
+        (unchanged(retry_after=MINUTE), 72 * MINUTE),
+        (failed(retry_after=5 * HOUR), 5 * HOUR),
+        (failed(retry_after=MINUTE), 5 * MINUTE),
+        (failed(retry_after=90 * HOUR), LATEST),
+    ],
+)
+def test_hints_only_delay_and_never_beyond_a_day(polled, delay):
+    assert schedule_poll(known(), polled, now=NOW).next_poll_at == NOW + delay
+
+
+@pytest.mark.parametrize("polled", [fetched(ttl=30 * MINUTE), fetched(max_age=30 * MINUTE)])
+def test_a_feed_that_says_how_long_it_stays_is_not_polled_sooner(polled):
+    state = schedule_poll(known(interval=10 * MINUTE), polled, now=NOW, seen_share=0.9)
+    assert state.next_poll_at == NOW + 30 * MINUTE
+    assert state.interval < 10 * MINUTE
+
+
+@pytest.mark.parametrize("polled", [fetched(ttl=24 * HOUR), fetched(max_age=24 * HOUR)])
+def test_a_careless_time_to_live_delays_an_hour_at_most(polled):
+    state = schedule_poll(known(interval=10 * MINUTE), polled, now=NOW, seen_share=0.9)
+    assert state.next_poll_at == NOW + HOUR
+
+
+@pytest.mark.parametrize(
+    ("severity", "delays"),
+    [
+        ("temporary", [5, 10, 20, 40, 80, 160, 240, 240]),
+        ("soft", [30, 60, 120, 240, 480, 960, 1440, 1440]),
+        ("hard", [360, 720, 1440, 1440]),
+    ],
+)
+def test_failures_back_off_by_their_severity(severity, delays):
+    state, planned = known(), []
+    for _ in delays:
+        state = schedule_poll(state, failed(severity), now=NOW)
+        planned.append((state.next_poll_at - NOW) / MINUTE)
+    assert planned == delays
+
+
+def test_a_success_after_failures_returns_to_the_rhythm():
+    state = schedule_poll(known(), failed("hard"), now=NOW)
+    assert schedule_poll(state, unchanged(), now=NOW).next_poll_at == NOW + 72 * MINUTE
+
+
+def test_jitter_spreads_polls_by_up_to_a_tenth():
+    plain, late = (schedule_poll(known(), unchanged(), now=NOW, jitter=jitter) for jitter in (0.0, 1.0))
+    assert late.next_poll_at - NOW == 1.1 * (plain.next_poll_at - NOW)
+    assert late.interval == plain.interval
+
+
+def test_feeds_are_due_never_polled_first_then_longest_overdue():
+    states = [
+        FeedState("soon", next_poll_at=NOW + MINUTE),
+        FeedState("now", next_poll_at=NOW),
+        FeedState("overdue", next_poll_at=NOW - HOUR),
+        FeedState("new"),
+    ]
+    assert [state.url for state in due_feeds(states, NOW)] == ["new", "overdue", "now"]
+
+
+def test_a_poll_planned_by_a_clock_that_was_wrong_is_due():
+    states = [
+        FeedState("far", next_poll_at=NOW + LATEST + MINUTE),
+        FeedState("day", next_poll_at=NOW + LATEST),
+    ]
+    assert [state.url for state in due_feeds(states, NOW)] == ["far"]
+
+
+SPANS = st.none() | st.timedeltas(timedelta(0), timedelta(days=999_999))
+HINTS = st.fixed_dictionaries({"retry_after": SPANS, "max_age": SPANS})
+POLLED = st.one_of(
+    st.builds(lambda ttl, hints: fetched(ttl, **hints), SPANS, HINTS),
+    st.builds(lambda status, hints: unchanged(status, **hints), st.sampled_from([200, 304]), HINTS),
+    st.builds(
+        lambda severity, hints: failed(severity, **hints),
+        st.sampled_from(["temporary", "soft", "hard"]),
+        HINTS,
+    ),
+)
+
+
+@given(
+    st.lists(st.tuples(POLLED, st.none() | st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=8),
+    st.integers(0, 10**9),
+)
+def test_the_next_poll_always_lies_within_its_bounds(history, failures):
+    state = FeedState(URL, failures=failures)
+    for polled, seen_share, jitter in history:
+        state = schedule_poll(state, polled, now=NOW, seen_share=seen_share, jitter=jitter)
+        assert SOONEST <= state.next_poll_at - NOW <= LATEST
+        assert state.interval is None or SHORTEST_INTERVAL <= state.interval <= LONGEST_INTERVAL
+        assert due_feeds([state], NOW) == []
+        assert due_feeds([state], NOW + LATEST) == [state]
