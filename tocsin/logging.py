@@ -1,6 +1,6 @@
 """Where log lines go: a rotating file in the data folder, with the run's id in every line.
 
-The screen belongs to the person: it gets warnings only, and nothing from the libraries below.
+The screen belongs to the person: it gets the log only on request, and nothing from the libraries below.
 """
 
 from __future__ import annotations
@@ -55,16 +55,16 @@ def logging_run(run_id: str) -> Iterator[None]:
 
 
 def configure_logging(folder: Path, *, level: str = "INFO", verbose: bool = False) -> None:
-    """Send our log to `folder`/tocsin.log and warnings (all, if `verbose`) to stderr.
+    """Send our log to `folder`/tocsin.log and, if `verbose`, to stderr too.
 
     Safe to call again: earlier handlers of ours are replaced.
 
     Raises:
         SettingsError: the folder cannot be written to.
     """
-    file, screen = _file_handler(folder, level), _screen_handler(verbose=verbose)
+    file = _file_handler(folder, level)
     for name in _OURS:
-        _send(name, [file, screen], level="DEBUG" if verbose else level)
+        _send(name, [file, _screen_handler()] if verbose else [file], level="DEBUG" if verbose else level)
     for name in _TALKATIVE:
         _send(name, [file], level="WARNING")
     if not verbose:
@@ -96,9 +96,8 @@ def _file_handler(folder: Path, level: str) -> logging.Handler:
     return handler
 
 
-def _screen_handler(*, verbose: bool) -> logging.Handler:
+def _screen_handler() -> logging.Handler:
     handler = logging.StreamHandler(sys.stderr)
-    handler.setLevel(logging.DEBUG if verbose else logging.ERROR)
     handler.addFilter(_RunIdFilter())
     handler.setFormatter(_RedactingFormatter("%(levelname)s %(message)s"))
     return handler

@@ -166,7 +166,7 @@ def test_bad_feeds_are_values_and_the_rest_of_the_run_is_unharmed(run_tocsin, as
     assert report["new_articles"] == 1
     reasons = {failure["feed"]: failure["reason"] for failure in report["failures"]}
     assert reasons[f"{base}/html"] == "html"
-    assert reasons[f"{base}/big"] == "too_large"
+    assert reasons[f"{base}/big"] == "too_big"
     assert len(reasons) == 5
     stored = ask(tmp_path, "SELECT feed_url, message FROM fetches WHERE outcome = 'failed'")
     assert {row["feed_url"] for row in stored} == set(reasons)

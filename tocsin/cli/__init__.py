@@ -13,6 +13,7 @@ from tocsin.errors import TocsinError
 # Command name to the module of this package that defines it under the same name.
 _COMMANDS = {"evaluate": "evaluate", "monitor": "monitor", "sql": "sql"}
 
+
 class _LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx

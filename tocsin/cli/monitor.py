@@ -44,17 +44,25 @@ def monitor(  # noqa: PLR0913  click passes every option
     configure_logging(settings.data, level=settings.log_level, verbose=verbose)
     export_prefect_defaults(settings)
     # Prefect, DuckDB and the transformer load here: after the environment is set, and not for --help.
+    from flows.assemble import Request, check_request  # noqa: PLC0415
     from flows.display import showing  # noqa: PLC0415
     from flows.monitor import monitor as monitor_flow  # noqa: PLC0415
     from models.topics import load_topics  # noqa: PLC0415
     from tocsin.cli.screen import make_console, print_report, show_bars  # noqa: PLC0415
 
-    definitions = list(load_topics(topics)) if topics else None
+    request = Request(
+        topics=load_topics(topics) if topics else None,
+        feeds=feeds or None,
+        baseline=not no_baseline,
+        poll_all=poll_all,
+        dry_run=dry_run,
+    )
+    check_request(settings, request)
     with show_bars(alerts_to_stderr=as_json) as bars, showing(bars):
         report = monitor_flow(
-            topics=definitions,
+            topics=list(request.topics) if request.topics else None,
             feeds=list(feeds) or None,
-            baseline=not no_baseline,
+            baseline=request.baseline,
             poll_all=poll_all,
             dry_run=dry_run,
             data=settings.data,

@@ -1,0 +1,160 @@
+"""The encoder: texts in, unit vectors out. Knows the tokenizer and ONNX Runtime, and nothing of topics."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from models.manifest import MODEL, RESTORE, Manifest, Optimization, read_manifest, verify_files
+from models.text import clean_text
+from tocsin.errors import ModelError
+
+log = logging.getLogger(__name__)
+
+FOLDER = Path(__file__).parent / "encoder"
+CHUNK = 16  # texts that one worker takes at a time; also the grain of `progress`
+
+Vectors = npt.NDArray[np.float32]
+Progress = Callable[[int, int], None]
+"""Called as progress(done, total), from the calling thread."""
+
+
+class Encoder:
+    """A transformer with mean pooling; see `load_encoder`."""
+
+    def __init__(self, manifest: Manifest, session: Any, tokenizer: Any, *, threads: int) -> None:
+        self.revision = manifest.revision
+        self.dimensions = manifest.dimensions
+        self._session = session
+        self._tokenizer = tokenizer
+        self._threads = threads
+        self._inputs = {node.name: node.type for node in session.get_inputs()}
+        self._output = session.get_outputs()[0].name
+
+    def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
+        """Embed `texts`: float32 (n, dimensions), unit rows, in the input's order; (0, dimensions) for none.
+
+        Each text is run alone, one worker to a core: int8 activations are scaled by the largest value in
+        a batch, so in a shared batch a text's vector would depend on its neighbours. It is as fast so.
+        """
+        vectors = np.empty((len(texts), self.dimensions), dtype=np.float32)
+        # Longest first, so that no worker is left with the long ones while the others are done.
+        order = sorted(range(len(texts)), key=lambda i: -min(len(texts[i]), 10_000))
+        chunks = [order[i : i + CHUNK] for i in range(0, len(order), CHUNK)]
+        with _workers(self._threads) as pool:
+            futures = {pool.submit(self._embed_into, vectors, texts, chunk): len(chunk) for chunk in chunks}
+            done = 0
+            for future in as_completed(futures):
+                future.result()
+                done += futures[future]
+                if progress is not None:
+                    progress(done, len(texts))
+        return vectors
+
+    def _embed_into(self, vectors: Vectors, texts: Sequence[str], chunk: Sequence[int]) -> None:
+        for i in chunk:
+            vectors[i] = self._embed_one(texts[i])
+
+    def _embed_one(self, text: str) -> Vectors:
+        encoding = self._tokenizer.encode(clean_text(text))
+        known = {"input_ids": encoding.ids, "attention_mask": encoding.attention_mask}
+        feed = {name: _row(known.get(name, encoding.type_ids), kind) for name, kind in self._inputs.items()}
+        states = self._session.run([self._output], feed)[0][0]
+        vector: Vectors = states.mean(axis=0, dtype=np.float32)  # no padding, so every token counts
+        return vector / max(float(np.linalg.norm(vector)), 1e-12)
+
+
+def _row(values: Sequence[int], kind: str) -> npt.NDArray[np.int32] | npt.NDArray[np.int64]:
+    if kind == "tensor(int64)":
+        return np.array([values], dtype=np.int64)
+    return np.array([values], dtype=np.int32)
+
+
+@contextlib.contextmanager
+def _workers(threads: int) -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="encoder")
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an interrupt nothing more is started
+
+
+def load_encoder(folder: Path | None = None, *, threads: int | None = None) -> Encoder:
+    """Load the encoder in `folder` (None: the one shipped) after checking every file against its manifest.
+
+    `threads`: texts embedded at the same time; None: one for each core that this process may use.
+    Raises: ModelError that names the file and the command that restores it.
+    """
+    started = time.perf_counter()
+    folder = FOLDER if folder is None else folder
+    manifest = read_manifest(folder)
+    verify_files(folder, manifest)
+    session = _open_session(folder / MODEL, manifest.optimization)
+    tokenizer = _open_tokenizer(folder, manifest.max_tokens)
+    encoder = Encoder(manifest, session, tokenizer, threads=threads or _cores())
+    seconds = time.perf_counter() - started
+    log.info("encoder.loaded revision=%s seconds=%.2f", encoder.revision, seconds)
+    return encoder
+
+
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)  # absent on macOS and Windows
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _open_session(path: Path, optimization: Optimization) -> Any:
+    levels = onnxruntime.GraphOptimizationLevel
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # The shipped graph is fused by hand; further fusion would bring back a slower layer norm.
+    options.graph_optimization_level = (
+        levels.ORT_ENABLE_BASIC if optimization == "basic" else levels.ORT_ENABLE_ALL
+    )
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors share no base class but Exception
+        raise ModelError(f"{path} cannot be run ({error}): {RESTORE}", path=path) from error
+
+
+def _open_tokenizer(folder: Path, max_tokens: int) -> Any:
+    """Return the fast tokenizer itself: unlike its wrapper it may be shared by threads."""
+    with _quiet_transformers():
+        from transformers import AutoTokenizer  # noqa: PLC0415 - two seconds, and it speaks while it loads
+
+        try:
+            loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True)
+            tokenizer = loaded.backend_tokenizer
+        except Exception as error:  # whatever a broken folder makes transformers raise
+            raise ModelError(
+                f"{folder} holds no usable fast tokenizer ({error}): {RESTORE}", path=folder
+            ) from error
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_tokens)
+    return tokenizer
+
+
+@contextlib.contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keep the library's advice (such as that torch is absent, which is how it should be) off the screen."""
+    logger = logging.getLogger("transformers")
+
+    def is_grave(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
+
+    logger.addFilter(is_grave)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_grave)
