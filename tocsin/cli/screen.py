@@ -127,7 +127,7 @@ def _where_next(report: RunReport) -> Text:
     if report.dry_run:
         return Text("Dry run: nothing was kept.", style="bold")
     folder = Path(report.database).parent
-    option = "" if folder == Path("data") else f" --data {shlex.quote(str(folder))}"
+    option = "" if folder == Path("data").absolute() else f" --data {shlex.quote(str(folder))}"
     query = "SELECT topic, count(*) AS matches FROM matches GROUP BY topic ORDER BY matches DESC"
     return Text.assemble(
         ("history   ", "bold"),
