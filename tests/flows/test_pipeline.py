@@ -1,0 +1,195 @@
+"""Runs of `monitor` as plain functions: the sample newsroom on a real socket, a real encoder, real DuckDB."""
+
+import io
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from ipaddress import ip_network
+from itertools import count
+
+import pytest
+from rich.console import Console
+
+from flows import pipeline
+from flows.alerts.console import ConsoleOutlet
+from flows.feeds.options import PollOptions
+from flows.newsroom import Newsroom
+from flows.pipeline import MonitorOptions, MonitorRun, run_steps
+from models.encode import load_encoder
+from models.topics import default_topics
+from storage.database import Database
+from tocsin.errors import DeliveryDelayed, StorageError
+
+MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
+ITEM = """<item><title>{title}</title><link>https://fresh.example/{number}</link>
+<guid>https://fresh.example/{number}</guid><pubDate>Sat, 21 Nov 2026 20:00:00 GMT</pubDate>
+<description>{summary}</description></item>"""
+BAN = "Parliament bans the Chinese chatbot app from all government phones"
+BAN_SUMMARY = "Ministries must remove the app from official devices within a week, citing security concerns."
+PLAIN = "Swimming pool reopens after a year of repairs"
+
+
+@pytest.fixture(autouse=True)
+def _encoder_loaded_once(monkeypatch):
+    monkeypatch.setattr(pipeline, "load_encoder", cache(load_encoder))
+
+
+@pytest.fixture
+def newsroom():
+    with Newsroom(anchor=MIDNIGHT, port=0) as server:
+        yield server
+
+
+@pytest.fixture
+def serve(newsroom):
+    """Return a function that serves a feed with the given (number, title, summary) items; give its Feed."""
+
+    def publish(*items):
+        body = "".join(ITEM.format(number=n, title=title, summary=summary) for n, title, summary in items)
+        rss = f"<rss version='2.0'><channel><title>Fresh</title>{body}</channel></rss>"
+        newsroom.publish("/world-desk/rss.xml", rss.encode(), content_type="application/rss+xml")
+        return next(feed for feed in newsroom.feeds if "world-desk" in feed.url)
+
+    return publish
+
+
+@pytest.fixture
+def monitor(tmp_path):
+    """Return a function that makes one run over feeds, an hour after the one before; give the run."""
+    db = Database(tmp_path / "tocsin.duckdb")
+    hours = count()
+
+    def run_once(*feeds, outlet=None, topics=None, baseline=True, poll_all=True):
+        now = MIDNIGHT + timedelta(hours=next(hours))
+        console = outlet or ConsoleOutlet(Console(file=io.StringIO()))
+        options = MonitorOptions(
+            feeds=feeds,
+            topics=topics,
+            channel="console",
+            poll=PollOptions(allow_networks=(ip_network("127.0.0.1/32"),)),
+            baseline=baseline,
+            poll_all=poll_all,
+        )
+        run = MonitorRun(
+            db=db, options=options, outlet_for=lambda _: console, clock=lambda: now, run_id=f"run-{now:%H}"
+        )
+        run_steps(run)
+        return run
+
+    run_once.db = db
+    return run_once
+
+
+def rows(db, query):
+    with db.read() as con:
+        return con.execute(query).fetchall()
+
+
+def test_the_first_poll_of_a_feed_is_stored_and_scored_but_not_alerted(monitor, serve):
+    report = monitor(serve((1, BAN, BAN_SUMMARY))).report
+    assert report.new_articles == 1
+    assert report.matches["device_bans"] == 1
+    assert report.alerts.decided == 0
+
+
+def test_what_a_known_feed_brings_next_is_alerted_once(monitor, serve):
+    monitor(serve((1, PLAIN, "")))
+    report = monitor(serve((1, PLAIN, ""), (2, BAN, BAN_SUMMARY))).report
+    assert (report.alerts.decided, report.alerts.delivered) == (1, 1)
+    assert monitor(serve((2, BAN, BAN_SUMMARY), (1, PLAIN, ""))).report.alerts.decided == 0
+
+
+def test_an_edited_headline_is_the_same_article_and_rings_no_second_time(monitor, serve):
+    monitor(serve((1, BAN, BAN_SUMMARY)), baseline=False)
+    report = monitor(serve((1, f"UPDATE: {BAN}", BAN_SUMMARY))).report
+    assert (report.fetched, report.new_articles, report.alerts.decided) == (1, 0, 0)
+    titles = rows(monitor.db, "SELECT title FROM entries ORDER BY first_seen_at")
+    assert titles == [(BAN,), (f"UPDATE: {BAN}",)]
+
+
+def test_an_old_article_that_turns_up_late_is_stored_but_does_not_ring(monitor, serve, newsroom):
+    feed = serve((1, BAN, BAN_SUMMARY))
+    body = newsroom.body("/world-desk/rss.xml").replace(b"Sat, 21 Nov 2026", b"Sat, 07 Nov 2026")
+    newsroom.publish("/world-desk/rss.xml", body, content_type="application/rss+xml")
+    report = monitor(feed, baseline=False).report
+    assert report.matches["device_bans"] == 1
+    assert report.alerts.decided == 0
+
+
+def test_a_feed_is_left_alone_until_it_is_due(monitor, serve, newsroom):
+    feed = serve((1, PLAIN, ""))
+    monitor(feed)
+    monitor(feed, poll_all=False)
+    requests = len(newsroom.requests)
+    with monitor.db.write() as con:
+        con.execute("UPDATE feeds SET next_poll_at = '2026-11-22 09:00:00+00'")
+    assert monitor(feed, poll_all=False).report.not_due == 1
+    assert len(newsroom.requests) == requests
+
+
+def test_a_broken_feed_does_not_keep_the_others_from_being_stored(monitor, newsroom):
+    run = monitor(*newsroom.feeds, baseline=False)
+    assert run.report.failed == 2
+    assert run.report.fetched == len(newsroom.feeds) - 2
+    stored = rows(monitor.db, "SELECT outcome, count(*) FROM fetches GROUP BY outcome ORDER BY outcome")
+    assert stored == [("failed", 2), ("new", len(newsroom.feeds) - 2)]
+
+
+def test_an_alert_that_cannot_be_sent_waits_in_the_outbox_for_a_later_run(monitor, serve):
+    class SlackThatIsDown(ConsoleOutlet):
+        def send(self, channel, message):
+            raise DeliveryDelayed("connect", "Slack does not answer", retry_after=timedelta(minutes=10))
+
+    down = SlackThatIsDown(Console(file=io.StringIO()))
+    report = monitor(serve((1, BAN, BAN_SUMMARY)), baseline=False, outlet=down).report
+    assert (report.alerts.decided, report.alerts.delivered, report.alerts.pending) == (1, 0, 1)
+    assert not report.succeeded
+    report = monitor(serve((1, BAN, BAN_SUMMARY))).report
+    assert (report.alerts.decided, report.alerts.delivered, report.alerts.pending) == (0, 1, 0)
+
+
+def test_a_changed_topic_is_a_new_version_and_old_scores_keep_theirs(monitor, serve):
+    (topic,) = (topic for topic in default_topics() if topic.name == "device_bans")
+    changed = topic.model_copy(update={"threshold": 0.9})
+    monitor(serve((1, BAN, BAN_SUMMARY)), topics=(topic,))
+    monitor(serve((1, BAN, BAN_SUMMARY), (2, PLAIN, "")), topics=(changed,))
+    versions = rows(monitor.db, "SELECT topic_version FROM scores ORDER BY scored_at")
+    assert versions == [(topic.version,), (changed.version,)]
+    assert monitor(serve((1, BAN, BAN_SUMMARY))).topics == (changed,)
+
+
+def test_a_run_that_fails_is_recorded_with_its_error(monitor, serve, monkeypatch):
+    def refuse(*_, **__):
+        raise StorageError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline.articles, "store_articles", refuse)
+        with pytest.raises(StorageError, match="disk full"):
+            monitor(serve((1, BAN, BAN_SUMMARY)), baseline=False)
+    ((state, report),) = rows(monitor.db, "SELECT state, report FROM runs")
+    assert state == "failed"
+    assert "disk full" in report
+    assert rows(monitor.db, "SELECT * FROM fetches") == []
+    assert monitor(serve((1, BAN, BAN_SUMMARY)), baseline=False).report.alerts.decided == 1
+
+
+def test_every_article_is_stored_with_its_vector_and_a_score_for_every_topic(monitor, newsroom):
+    run = monitor(*newsroom.feeds, baseline=False)
+    counts = rows(
+        monitor.db,
+        "SELECT (SELECT count(*) FROM articles), (SELECT count(*) FROM embeddings), "
+        "(SELECT count(*) FROM scores)",
+    )
+    assert counts == [(run.report.new_articles,) * 2 + (run.report.new_articles * len(run.topics),)]
+    assert rows(monitor.db, "SELECT count(*) FROM matches") == [(sum(run.report.matches.values()),)]
+
+
+def test_no_reason_is_empty_and_each_comes_from_its_article(monitor, newsroom):
+    monitor(*newsroom.feeds, baseline=False)
+    found = rows(
+        monitor.db,
+        """SELECT reason.sentence, articles.title, articles.summary FROM (
+            SELECT article_id, unnest(from_json(reasons, '[{"sentence": "VARCHAR"}]')) AS reason FROM alerts
+        ) JOIN articles USING (article_id)""",
+    )
+    assert len(found) >= 60
+    assert not [row for row in found if not row[0] or row[0] not in f"{row[1]} {row[2]}"]
