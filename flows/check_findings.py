@@ -150,11 +150,8 @@ def explain_pace(
 
 
 def _explain_interval(before: FeedState, after: FeedState) -> str:
-    interval = span(after.interval or timedelta(0))
-    if before.interval is None or before.succeeded_at is None:
-        return f"the interval begins at {interval}"
-    change = "stays" if after.interval == before.interval else f"was {span(before.interval)}, becomes"
-    return f"the interval {change} {interval}, by the share of new entries"
+    interval = f"the feed's rhythm gives an interval of {span(after.interval or timedelta(0))}"
+    return interval if before.interval is None else f"{interval} (it was {span(before.interval)})"
 
 
 def find_warnings(

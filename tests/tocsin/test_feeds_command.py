@@ -125,6 +125,16 @@ def test_removing_an_unknown_feed_names_those_alike_and_removes_none(tocsin, dat
     assert stored(data) == [Feed(A), Feed(SECRET)]
     with pytest.raises(SettingsError, match="tocsin feeds list"):
         tocsin("remove", "https://nowhere.invalid/")
+    with pytest.raises(SettingsError, match="the address given") as caught:
+        tocsin("remove", "https://ann:hunter2/@x.example/")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["add", "check"])
+def test_an_address_that_no_file_could_hold_is_refused(tocsin, data, name):
+    with pytest.raises(SettingsError, match="not UTF-8"):
+        tocsin(name, "https://x.example/\udcff")
+    assert not data.exists()
 
 
 def test_without_a_history_there_is_nothing_to_show_or_remove_and_none_is_made(tocsin, data):
@@ -136,7 +146,16 @@ def test_without_a_history_there_is_nothing_to_show_or_remove_and_none_is_made(t
     assert not data.exists()
 
 
-@pytest.mark.parametrize("wrong", ["ftp://ann:hunter2@x.example/", "absent.opml", "x.example", "https://"])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "ftp://ann:hunter2@x.example/",
+        "https://ann:hunter2/@x.example/",
+        "absent.opml",
+        "x.example",
+        "https://",
+    ],
+)
 def test_what_is_no_feed_address_is_bad_usage(tocsin, data, wrong):
     with pytest.raises(OpmlError) as caught:
         tocsin("add", A, wrong)
@@ -314,7 +333,10 @@ def test_a_check_of_a_private_address_names_the_setting_that_opens_it(tocsin, ne
     assert newsroom.requests == []
 
 
-@pytest.mark.parametrize("wrong", ["ftp://ann:hunter2@x.example/", "x.example", "https://a b/"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["ftp://ann:hunter2@x.example/", "https://ann:hunter2/@x.example/", "x.example", "https://a b/"],
+)
 def test_a_check_of_what_is_no_address_is_bad_usage(tocsin, wrong):
     with pytest.raises(SettingsError, match="not an address") as caught:
         tocsin("check", wrong)

@@ -54,10 +54,10 @@ def feeds() -> None:
 def add(
     *, sources: tuple[str, ...], title: str | None, outlet: str | None, folder: str | None, data: Path | None
 ) -> None:
-    """Follow feeds: addresses, OPML files, or text files with one address per line.
+    """Follow feeds from now on.
 
-    Nothing is fetched. A feed that is followed already takes the names that are given, and a new user
-    and password.
+    Give addresses, OPML files, or text files with one address per line. Nothing is fetched. A feed that
+    is followed already takes the names that are given, and a new user and password.
     """
     from tocsin.cli.follow import ADDED, add_feeds, read_sources  # noqa: PLC0415  DuckDB loads when needed
     from tocsin.types import Feed  # noqa: PLC0415
@@ -132,7 +132,10 @@ def export(*, file: Path | None, data: Path | None) -> None:
 @_json
 @_data
 def health(*, show_all: bool, as_json: bool, data: Path | None) -> None:
-    """Show how the followed feeds fare, the worst first; without any, every feed that was ever polled."""
+    """Show how the followed feeds fare, the worst first.
+
+    Without followed feeds: every feed that was ever polled.
+    """
     from tocsin.cli.feed_tables import health_to_json, print_health, worst_first  # noqa: PLC0415
 
     every = _load_health(load_settings(data=data))
@@ -149,9 +152,9 @@ def health(*, show_all: bool, as_json: bool, data: Path | None) -> None:
 @_json
 @_data
 def check(*, url: str, as_json: bool, data: Path | None) -> None:
-    """Fetch the feed at URL once and explain what a poll would make of it. Nothing is written.
+    """Explain step by step what a poll of one feed would do.
 
-    The exit code is 0 if the feed is usable, else 1.
+    The feed at URL is fetched once; nothing is written. The exit code is 0 if the feed is usable, else 1.
     """
     from flows.check_feed import check_feed  # noqa: PLC0415
     from flows.feeds.options import PollOptions  # noqa: PLC0415

