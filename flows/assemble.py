@@ -19,6 +19,7 @@ from flows.pipeline import MonitorOptions, MonitorRun
 from models.topics import load_topics
 from storage.database import Database
 from storage.folder import history_path, lock_data_folder, throwaway_copy
+from storage.following import load_followed
 from tocsin.logging import logging_run
 from tocsin.settings import Settings
 from tocsin.types import Feed, Topic
@@ -26,7 +27,10 @@ from tocsin.types import Feed, Topic
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a person asked of one run; None means what the settings say. See the `monitor` flow."""
+    """What a person asked of one run; None means what the history and the settings say.
+
+    See the `monitor` flow. Feeds are those asked for, else those followed, else those of the settings.
+    """
 
     topics: Sequence[Topic] | None = None
     feeds: Sequence[str] | None = None
@@ -42,11 +46,7 @@ def check_request(settings: Settings, request: Request) -> None:
         SettingsError: feeds or topics cannot be read.
         StorageError: the history cannot be opened.
     """
-    _options(settings, request)
-    path = history_path(settings.data)
-    if path.exists():
-        with Database(path).read():
-            pass
+    _options(settings, request, Database(history_path(settings.data)))
 
 
 @contextmanager
@@ -57,33 +57,48 @@ def open_run(settings: Settings, request: Request, *, run_id: str) -> Iterator[M
         SettingsError: feeds or topics cannot be read.
         StorageBusy: another run works in the data folder.
     """
-    options = _options(settings, request)
-    with logging_run(run_id), lock_data_folder(settings.data), _newsroom_if_no_feeds(options) as options:
+    with logging_run(run_id), lock_data_folder(settings.data):
         path = history_path(settings.data)
         with throwaway_copy(path) if request.dry_run else nullcontext(path) as path:
-            run = MonitorRun(
-                db=Database(path),
-                options=options,
-                outlet_for=_outlets(settings, dry_run=request.dry_run),
-                clock=_now,
-                run_id=run_id,
-            )
-            run.report.dry_run = request.dry_run
-            yield run
+            db = Database(path)
+            with _newsroom_if_no_feeds(_options(settings, request, db)) as options:
+                run = MonitorRun(
+                    db=db,
+                    options=options,
+                    outlet_for=_outlets(settings, dry_run=request.dry_run),
+                    clock=_now,
+                    run_id=run_id,
+                )
+                run.report.dry_run = request.dry_run
+                yield run
 
 
-def _options(settings: Settings, request: Request) -> MonitorOptions:
+def _options(settings: Settings, request: Request, db: Database) -> MonitorOptions:
     topics = request.topics
     if topics is None and settings.topics is not None:
         topics = load_topics(settings.topics)
     return MonitorOptions(
-        feeds=_read_feeds(request.feeds or settings.feeds or ()),
+        feeds=_choose_feeds(settings, request, _load_followed(db)),
         topics=tuple(topics) if topics is not None else None,
         channel=settings.slack_channel if settings.slack_bot_token else CONSOLE,
         poll=PollOptions(allow_networks=settings.allow_networks),
         baseline=request.baseline,
         poll_all=request.poll_all,
     )
+
+
+def _choose_feeds(settings: Settings, request: Request, followed: tuple[Feed, ...]) -> tuple[Feed, ...]:
+    """What this run was given, else what a person follows, else the settings; none means the newsroom."""
+    if request.feeds or not followed:
+        return _read_feeds(request.feeds or settings.feeds or ())
+    return followed
+
+
+def _load_followed(db: Database) -> tuple[Feed, ...]:
+    if db.path is None or not db.path.exists():
+        return ()
+    with db.read() as con:
+        return tuple(each.feed for each in load_followed(con))
 
 
 def _read_feeds(sources: Sequence[str]) -> tuple[Feed, ...]:

@@ -30,7 +30,7 @@ def monitor(
 
     Args:
         topics: What to watch. Empty: the topics that were recorded last, else the ten defaults.
-        feeds: OPML files or feed URLs. Empty: TOCSIN_FEEDS, else the bundled sample newsroom.
+        feeds: OPML files or feed URLs. Empty: the followed feeds, else TOCSIN_FEEDS, else a sample newsroom.
         baseline: Store and score a feed's first poll without alerting it.
         poll_all: Poll also the feeds that are not due yet.
         dry_run: Work on a throwaway copy of the data and print alerts instead of sending them.

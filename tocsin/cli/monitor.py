@@ -38,7 +38,7 @@ def monitor(  # noqa: PLR0913  click passes every option
 ) -> None:
     """Poll feeds, score every new article for the topics, store it, and deliver alerts. Once.
 
-    Without --feeds: those of TOCSIN_FEEDS, else the bundled sample newsroom.
+    Without --feeds: the followed ones (`tocsin feeds`), else those of TOCSIN_FEEDS, else the sample newsroom.
     """
     settings = load_settings(data=data)
     configure_logging(settings.data, level=settings.log_level, verbose=verbose)

@@ -1,0 +1,83 @@
+"""Which feeds a run polls: those given, else those followed, else of the settings, else the newsroom."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from flows.assemble import Request, check_request, open_run
+from flows.newsroom import Newsroom
+from flows.pipeline import run_steps
+from storage.database import Database
+from storage.folder import history_path
+from storage.following import follow_feeds, unfollow_feeds
+from tocsin.errors import OpmlError
+from tocsin.settings import load_settings
+from tocsin.types import Feed, Topic
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+GIVEN, FOLLOWED, SET = "https://given.example/a", "https://ann:pw@followed.example/b", "https://set.example/c"
+
+
+@pytest.fixture
+def make_settings(tmp_path, monkeypatch):
+    """Settings of an empty folder, which no environment but the test's touches."""
+    for name in ("TOCSIN_FEEDS", "TOCSIN_CONFIG", "TOCSIN_TOPICS", "SLACK_BOT_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def make(**changes):
+        return load_settings(data=tmp_path / "data", **changes)
+
+    return make
+
+
+def follow(settings, *feeds):
+    with Database(history_path(settings.data)).write() as con:
+        follow_feeds(con, feeds, NOW)
+
+
+def feeds_of_a_run(settings, **asked):
+    with open_run(settings, Request(**asked), run_id="run") as run:
+        return [feed.url for feed in run.options.feeds]
+
+
+def test_the_given_go_before_the_followed_and_these_before_the_settings(make_settings):
+    settings = make_settings(feeds=[SET])
+    assert feeds_of_a_run(settings) == [SET]
+    follow(settings, Feed(FOLLOWED))
+    assert feeds_of_a_run(settings) == [FOLLOWED]
+    assert feeds_of_a_run(settings, dry_run=True) == [FOLLOWED]
+    assert feeds_of_a_run(settings, feeds=[GIVEN]) == [GIVEN]
+
+
+def test_without_any_feed_the_newsroom_is_polled_also_after_the_last_was_removed(make_settings):
+    settings = make_settings()
+    assert {url.split(":")[1] for url in feeds_of_a_run(settings)} == {"//127.0.0.1"}
+    follow(settings, Feed(FOLLOWED))
+    with Database(history_path(settings.data)).write() as con:
+        unfollow_feeds(con, [FOLLOWED], NOW)
+    assert FOLLOWED not in feeds_of_a_run(settings)
+    assert len(feeds_of_a_run(settings)) > 10
+
+
+def test_a_broken_list_in_the_settings_stops_no_run_that_does_not_need_it(make_settings):
+    settings = make_settings(feeds=["absent.opml"])
+    with pytest.raises(OpmlError, match=r"absent\.opml"):
+        check_request(settings, Request())
+    follow(settings, Feed(FOLLOWED))
+    check_request(settings, Request())
+
+
+def test_a_run_polls_and_stores_the_followed_feeds_under_their_names(make_settings):
+    topic = Topic(name="cables", description="Undersea cables and what happens to them.")
+    with Newsroom(anchor=NOW, port=0) as newsroom:
+        settings = make_settings(allow_networks="127.0.0.0/8", feeds=[newsroom.url("/kestrel-post/rss.xml")])
+        url = newsroom.url("/world-desk/rss.xml")
+        follow(settings, Feed(url, "My own title", folder="World"))
+        with open_run(settings, Request(topics=[topic]), run_id="run") as run:
+            run_steps(run)
+        assert [path for _, path, _ in newsroom.requests] == ["/world-desk/rss.xml"]
+    assert run.report.new_articles > 0
+    with Database(history_path(settings.data)).read() as con:
+        rows = con.execute("SELECT url, title, folder, health FROM feed_health").fetchall()
+    assert rows == [(url, "My own title", "World", "ok")]
