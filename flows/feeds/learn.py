@@ -60,30 +60,22 @@ def should_test_validators(state: FeedState, now: datetime, *, asked: str) -> bo
 
 
 def learn_outcome(state: FeedState, polled: Polled, *, now: datetime, seen_share: float | None) -> FeedState:
-    """Give what is remembered after a poll, all but when the next one is."""
+    """Give what is learnt from a poll; the times and counts of polls are for `schedule` to keep."""
     outcome = polled.outcome
     if isinstance(outcome, FetchFailed):
         return _learn_failure(state, outcome, now)
     state = _learn_move(state, outcome.exchange, now)
     state = _learn_trust(state, outcome.exchange, now, seen_share)
     state = learn_rhythm(state, polled, now=now, seen_share=seen_share)
-    state = _remember(state, outcome, now)
-    return replace(state, polled_at=now, succeeded_at=now, failures=0, failing_since=None, gone_at=None)
+    return _remember(state, outcome, now)
 
 
 def _learn_failure(state: FeedState, outcome: FetchFailed, now: datetime) -> FeedState:
-    at_moved = outcome.exchange.at_moved
-    failures = state.failures + 1
-    if at_moved and (outcome.severity != "temporary" or failures >= _FAILURES_TO_RETURN):
-        state = replace(state, moved_to=None, moved_at=None)
-    is_gone = outcome.reason == "http_410" and not at_moved
-    return replace(
-        state,
-        polled_at=now,
-        failures=failures,
-        failing_since=state.failing_since or now,
-        gone_at=state.gone_at or (now if is_gone else None),
-    )
+    if outcome.exchange.at_moved:
+        has_failed = outcome.severity != "temporary" or state.failures + 1 >= _FAILURES_TO_RETURN
+        return replace(state, moved_to=None, moved_at=None) if has_failed else state
+    is_gone = outcome.reason == "http_410" and state.gone_at is None
+    return replace(state, gone_at=now) if is_gone else state
 
 
 def _learn_move(state: FeedState, exchange: Exchange, now: datetime) -> FeedState:

@@ -39,11 +39,26 @@ def schedule_poll(
     learnt = learn_outcome(state, polled, now=now, seen_share=seen_share)
     if isinstance(outcome, FetchFailed):
         delay = max(_failure_delay(learnt, outcome), _retry_after(outcome.hints))
-        return replace(learnt, next_poll_at=now + _bounded(delay, jitter))
+        return replace(
+            learnt,
+            polled_at=now,
+            failures=state.failures + 1,
+            failing_since=state.failing_since or now,
+            next_poll_at=now + _bounded(delay, jitter),
+        )
     interval = pace_interval(learnt, now, seen_share=seen_share if state.succeeded_at else None)
     ttl = polled.parsed.ttl if polled.parsed else None
     delay = max(interval, _earliest(outcome.hints, ttl))
-    return replace(learnt, interval=interval, next_poll_at=now + _bounded(delay, jitter))
+    return replace(
+        learnt,
+        polled_at=now,
+        succeeded_at=now,
+        failures=0,
+        failing_since=None,
+        gone_at=None,
+        interval=interval,
+        next_poll_at=now + _bounded(delay, jitter),
+    )
 
 
 def due_feeds(states: Iterable[FeedState], now: datetime) -> list[FeedState]:
@@ -80,7 +95,7 @@ def _failure_delay(state: FeedState, outcome: FetchFailed) -> timedelta:
     if outcome.exchange.at_moved and state.moved_to is None:
         return _BACKOFF["temporary"][0]
     first, longest = _BACKOFF[outcome.severity]
-    return min(first * (1 << min(state.failures - 1, 16)), longest)
+    return min(first * (1 << min(state.failures, 16)), longest)
 
 
 def _bounded(delay: timedelta, jitter: float) -> timedelta:

@@ -9,9 +9,9 @@ from flows.feeds.learn import (
     DISTRUST_304_FOR,
     TRUST_MOVE_FOR,
     asks_moved,
-    learn_outcome,
     may_ask_conditionally,
 )
+from flows.feeds.schedule import schedule_poll
 from tocsin.types import (
     Entry,
     Exchange,
@@ -66,7 +66,7 @@ def known(**changes):
 def learn(state, *steps, seen_share=None):
     """Learn from polls given as (hours after NOW, polled)."""
     for hours, polled in steps:
-        state = learn_outcome(state, polled, now=NOW + hours * HOUR, seen_share=seen_share)
+        state = schedule_poll(state, polled, now=NOW + hours * HOUR, seen_share=seen_share)
     return state
 
 
@@ -93,7 +93,7 @@ def test_a_failure_keeps_what_is_remembered_and_counts():
     before = known(failures=2, failing_since=EARLIER)
     state = learn(before, (0, failed()))
     assert (state.polled_at, state.failures) == (NOW, 3)
-    assert replace(state, polled_at=EARLIER, failures=2) == before
+    assert replace(state, polled_at=EARLIER, failures=2, next_poll_at=None) == before
 
 
 def test_failing_since_is_the_first_failure_in_a_row():
