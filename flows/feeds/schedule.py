@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from flows.feeds.failures import asks_to_stop
 from flows.feeds.learn import learn_outcome
 from flows.feeds.rhythm import pace_interval
+from flows.feeds.urls import host_key
 from tocsin.types import FeedState, FetchFailed, PaceHints, Polled, Severity
 
 SOONEST = timedelta(minutes=1)
@@ -59,6 +61,27 @@ def schedule_poll(
         interval=interval,
         next_poll_at=now + _bounded(delay, jitter),
     )
+
+
+def hold_back(waiting: Iterable[FeedState], polled: Iterable[Polled], now: datetime) -> list[FeedState]:
+    """Give those of the feeds not polled whose host asked to stop and that would be due too soon, put off.
+
+    So the next passes leave the host alone as well: what it said is remembered in its feeds' next polls.
+    """
+    until: dict[str, datetime] = {}
+    for each in polled:
+        if isinstance(each.outcome, FetchFailed) and asks_to_stop(each.outcome):
+            exchange = each.outcome.exchange
+            delay = max(_BACKOFF["temporary"][0], _retry_after(each.outcome.hints))
+            # A redirect may have led to the host that spoke; its feeds would only be led there again.
+            for url in {exchange.final_url, exchange.final_url if exchange.at_moved else exchange.feed_url}:
+                until[host_key(url)] = max(now + min(delay, LATEST), until.get(host_key(url), now))
+    held = ((state, until.get(host_key(state.moved_to or state.url))) for state in waiting)
+    return [
+        replace(state, next_poll_at=moment)
+        for state, moment in held
+        if moment is not None and (state.next_poll_at is None or state.next_poll_at < moment)
+    ]
 
 
 def due_feeds(states: Iterable[FeedState], now: datetime) -> list[FeedState]:

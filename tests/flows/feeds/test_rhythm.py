@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flows.feeds.rhythm import (
-    INTERVAL_AT_HOURLY,
     LONGEST_INTERVAL,
     SHORTEST_INTERVAL,
+    STEADY_INTERVAL,
     learn_rhythm,
     pace_interval,
 )
@@ -90,9 +90,10 @@ def test_a_feed_from_before_its_rhythm_was_kept_starts_anew():
 
 
 def test_the_interval_grows_with_the_root_of_the_gap_and_with_silence():
-    assert pace_interval(hourly(), NOW) == INTERVAL_AT_HOURLY
-    assert pace_interval(hourly(entry_gap=4 * HOUR), NOW) == 2 * INTERVAL_AT_HOURLY
-    assert pace_interval(hourly(), NOW + 24 * HOUR) == 2 * INTERVAL_AT_HOURLY
+    assert pace_interval(hourly(), NOW) == STEADY_INTERVAL
+    assert pace_interval(hourly(entry_gap=15 * MINUTE), NOW) == STEADY_INTERVAL / 2
+    assert pace_interval(hourly(entry_gap=12 * HOUR), NOW) == 2 * STEADY_INTERVAL
+    assert pace_interval(hourly(), NOW + 88 * HOUR) == 2 * STEADY_INTERVAL
 
 
 def test_a_flood_in_which_nothing_was_known_calls_for_the_shortest_interval():

@@ -1,13 +1,14 @@
 """When a feed is polled next, whatever happened."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.feeds.rhythm import INTERVAL_AT_HOURLY, LONGEST_INTERVAL, SHORTEST_INTERVAL
-from flows.feeds.schedule import LATEST, SOONEST, due_feeds, schedule_poll
+from flows.feeds.rhythm import LONGEST_INTERVAL, SHORTEST_INTERVAL, STEADY_INTERVAL
+from flows.feeds.schedule import LATEST, SOONEST, due_feeds, hold_back, schedule_poll
 from tocsin.types import (
     Exchange,
     Feed,
@@ -71,13 +72,13 @@ def test_a_first_success_is_the_baseline_and_starts_the_rhythm():
     state = schedule_poll(FeedState(URL), fetched(), now=NOW, seen_share=0.0)
     assert (state.validators, state.body_hash) == (NEW, "new")
     assert state.polled_at == state.succeeded_at == state.full_fetch_at == state.baseline_at == NOW
-    assert (state.interval, state.next_poll_at) == (INTERVAL_AT_HOURLY, NOW + INTERVAL_AT_HOURLY)
+    assert (state.interval, state.next_poll_at) == (STEADY_INTERVAL, NOW + STEADY_INTERVAL)
     assert state.failures == 0
 
 
 def test_the_next_poll_follows_the_rhythm():
     state = schedule_poll(known(), unchanged(), now=NOW)
-    assert (state.interval, state.next_poll_at) == (INTERVAL_AT_HOURLY, NOW + INTERVAL_AT_HOURLY)
+    assert (state.interval, state.next_poll_at) == (STEADY_INTERVAL, NOW + STEADY_INTERVAL)
 
 
 def test_a_body_in_which_nothing_was_known_calls_for_the_next_poll_at_once():
@@ -95,8 +96,8 @@ def test_a_failure_keeps_the_interval():
     [
         (unchanged(retry_after=5 * HOUR), 5 * HOUR),
         (unchanged(retry_after=90 * HOUR), LATEST),
-        (unchanged(max_age=MINUTE), INTERVAL_AT_HOURLY),
-        (unchanged(retry_after=MINUTE), INTERVAL_AT_HOURLY),
+        (unchanged(max_age=MINUTE), STEADY_INTERVAL),
+        (unchanged(retry_after=MINUTE), STEADY_INTERVAL),
         (unchanged(max_age=30 * MINUTE), 30 * MINUTE),
         (failed(retry_after=5 * HOUR), 5 * HOUR),
         (failed(retry_after=MINUTE), 5 * MINUTE),
@@ -111,7 +112,7 @@ def test_hints_only_delay_and_never_beyond_a_day(polled, delay):
 def test_a_feed_that_says_how_long_it_stays_is_not_polled_sooner(polled):
     state = schedule_poll(known(), polled, now=NOW, seen_share=0.9)
     assert state.next_poll_at == NOW + 30 * MINUTE
-    assert state.interval == INTERVAL_AT_HOURLY
+    assert state.interval == STEADY_INTERVAL
 
 
 @pytest.mark.parametrize("polled", [fetched(ttl=24 * HOUR), fetched(max_age=24 * HOUR)])
@@ -138,14 +139,14 @@ def test_failures_back_off_by_their_severity(severity, delays):
 
 def test_a_success_after_failures_returns_to_the_rhythm():
     state = schedule_poll(known(), failed("hard"), now=NOW)
-    assert schedule_poll(state, unchanged(), now=NOW).next_poll_at == NOW + INTERVAL_AT_HOURLY
+    assert schedule_poll(state, unchanged(), now=NOW).next_poll_at == NOW + STEADY_INTERVAL
 
 
 def test_a_feed_that_is_gone_is_asked_once_a_day_whatever_it_says_next():
     state = schedule_poll(known(), failed("hard", reason="http_410"), now=NOW)
     assert state.next_poll_at == NOW + LATEST
     assert schedule_poll(state, failed("temporary"), now=NOW, jitter=1.0).next_poll_at == NOW + LATEST
-    assert schedule_poll(state, unchanged(), now=NOW).next_poll_at == NOW + INTERVAL_AT_HOURLY
+    assert schedule_poll(state, unchanged(), now=NOW).next_poll_at == NOW + STEADY_INTERVAL
 
 
 def test_after_a_target_failed_the_own_url_of_a_feed_is_asked_soon():
@@ -176,6 +177,44 @@ def test_a_poll_planned_by_a_clock_that_was_wrong_is_due():
         FeedState("day", next_poll_at=NOW + LATEST),
     ]
     assert [state.url for state in due_feeds(states, NOW)] == ["far"]
+
+
+def answered(status, url=URL, **hints):
+    facts = Exchange(url, url, fetched_at=NOW, seconds=0.1, status=status)
+    return Polled(Feed(url), FetchFailed(facts, "temporary", f"http_{status}", "x", PaceHints(**hints)))
+
+
+@pytest.mark.parametrize(
+    ("polled", "pause"),
+    [
+        (answered(429), 5 * MINUTE),
+        (answered(429, retry_after=HOUR), HOUR),
+        (answered(503, retry_after=90 * HOUR), LATEST),
+        (answered(503), None),
+        (answered(404, retry_after=HOUR), None),
+        (unchanged(retry_after=HOUR), None),
+    ],
+)
+def test_the_waiting_feeds_of_a_host_that_asks_to_stop_wait_as_long(polled, pause):
+    neighbours = [
+        FeedState("https://a.example/other", next_poll_at=NOW + MINUTE),
+        FeedState("https://elsewhere.example/", moved_to="https://A.example/moved", next_poll_at=NOW),
+        FeedState("https://user:pass@a.example/new"),
+    ]
+    others = [
+        FeedState("https://a.example/later", next_poll_at=NOW + LATEST),
+        FeedState("https://b.example/", next_poll_at=NOW),
+        FeedState("https://a.example/gone-away", moved_to="https://b.example/", next_poll_at=NOW),
+    ]
+    held = hold_back([*neighbours, *others], [polled], NOW)
+    expected = [replace(state, next_poll_at=NOW + pause) for state in neighbours] if pause else []
+    assert held == expected
+
+
+def test_of_two_answers_the_longer_pause_counts():
+    polled = [answered(429, retry_after=HOUR), answered(429, URL + "2")]
+    (held,) = hold_back([FeedState("https://a.example/other")], polled, NOW)
+    assert held.next_poll_at == NOW + HOUR
 
 
 SPANS = st.none() | st.timedeltas(timedelta(0), timedelta(days=999_999))
