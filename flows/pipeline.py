@@ -24,8 +24,8 @@ from flows.alerts.outlet import Outlet
 from flows.display import current_display
 from flows.feeds.identity import Identified, identify_entries, keys_to_look_up
 from flows.feeds.options import PollOptions
-from flows.feeds.poll import poll_feeds
-from flows.feeds.schedule import due_feeds, schedule_poll
+from flows.feeds.poll import Brakes, poll_feeds
+from flows.feeds.schedule import due_feeds, hold_back, schedule_poll
 from flows.report import FeedFailure, RunReport
 from models.encode import Encoder, load_encoder
 from models.explain import Match as Explained
@@ -88,6 +88,8 @@ class MonitorRun:
         self.report = RunReport(run_id=run_id, database=str(db.path))
         self.topics: tuple[Topic, ...] = ()
         self.versions: dict[str, str] = {}
+        self.brakes: Brakes = {}
+        self.waiting: list[FeedState] = []
         self.rng = random.Random(run_id)  # noqa: S311  spreads polls, guards nothing
         self._judge: tuple[Encoder, Heads] | None = None
 
@@ -143,6 +145,8 @@ def begin_run(run: MonitorRun) -> list[Batch]:
         feeds.save_feeds(con, run.options.feeds, now)
         states = feeds.load_states(con, [feed.url for feed in run.options.feeds])
     requests = _due_requests(run, states, now)
+    due = {state.url for _, state in requests}
+    run.waiting = [state for state in states.values() if state.url not in due]
     run.report.feeds = len(run.options.feeds)
     run.report.not_due = run.report.feeds - len(requests)
     log.info("run.started feeds=%d due=%d topics=%d", run.report.feeds, len(requests), len(run.topics))
@@ -168,6 +172,7 @@ def poll_batch(run: MonitorRun, batch: Batch) -> None:
                 clock=run.clock,
                 options=run.options.poll,
                 on_polled=lambda _: display.advance_step("Polling feeds"),
+                brakes=run.brakes,
             )
         )
     run.report.count_polled(batch.polled)
@@ -261,7 +266,7 @@ def store_batch(run: MonitorRun, batch: Batch) -> None:
     found = batch.identified
     states = _next_states(run, batch, now)
     with run.report.timing("store"), run.db.write() as con:
-        feeds.save_states(con, states)
+        feeds.save_states(con, [*states, *hold_back(run.waiting, batch.polled, now)])
         feeds.record_fetches(con, run.run_id, batch.polled, found.new_per_feed)
         articles.store_articles(
             con, run.run_id, articles=found.articles, sightings=found.sightings, keys=found.keys

@@ -20,7 +20,7 @@ from storage.arrow import (
     build_table,
     incoming,
 )
-from tocsin.types import Feed, FeedState, Fetched, FetchFailed, Polled, Validators
+from tocsin.types import Feed, FeedState, FeedWarning, Fetched, FetchFailed, Polled, Validators
 
 _FEEDS: Columns = {"url": TEXT, "title": TEXT, "outlet": TEXT, "folder": TEXT, "added_at": INSTANT}
 
@@ -37,6 +37,17 @@ _STATES: Columns = {
     "poll_interval": DURATION,
     "failures": INTEGER,
     "baseline_at": INSTANT,
+    "moved_to": TEXT,
+    "moved_at": INSTANT,
+    "redirect_to": TEXT,
+    "redirect_count": INTEGER,
+    "redirect_since": INSTANT,
+    "gone_at": INSTANT,
+    "failing_since": INSTANT,
+    "distrust_304_at": INSTANT,
+    "last_new_at": INSTANT,
+    "entry_gap": DURATION,
+    "usual_gap": DURATION,
 }
 _STATE_NAMES = ", ".join(_STATES)
 
@@ -56,6 +67,17 @@ _FETCHES: Columns = {
     "new_articles": INTEGER,
 }
 _FETCH_NAMES = ", ".join(_FETCHES)
+
+_WARNINGS: Columns = {
+    "warning_id": TEXT,
+    "feed_url": TEXT,
+    "kind": TEXT,
+    "since": INSTANT,
+    "message": TEXT,
+    "warned_at": INSTANT,
+    "run_id": TEXT,
+}
+_WARNING_NAMES = ", ".join(_WARNINGS)
 
 
 def save_feeds(con: duckdb.DuckDBPyConnection, feeds: Iterable[Feed], now: datetime) -> None:
@@ -125,6 +147,25 @@ def record_fetches(
         )
 
 
+def record_warnings(
+    con: duckdb.DuckDBPyConnection, run_id: str, warnings: Iterable[FeedWarning], now: datetime
+) -> list[FeedWarning]:
+    """Record warnings and return those that were never recorded before: only these are to be told."""
+    unique = {warning.warning_id: warning for warning in warnings}
+    rows = [
+        (each.warning_id, each.feed_url, each.kind, each.since, each.message, now, run_id)
+        for each in unique.values()
+    ]
+    with incoming(con, build_table(_WARNINGS, rows)):
+        inserted = con.execute(
+            f"INSERT INTO feed_warnings ({_WARNING_NAMES}) "  # noqa: S608 - names are ours
+            f"SELECT {_WARNING_NAMES} FROM incoming ANTI JOIN feed_warnings USING (warning_id) "
+            "RETURNING warning_id"
+        ).fetchall()
+    fresh = {warning_id for (warning_id,) in inserted}
+    return [warning for warning in unique.values() if warning.warning_id in fresh]
+
+
 def _write_fetch(run_id: str, polled: Polled, new_articles: int) -> tuple[object, ...]:
     outcome, exchange = polled.outcome, polled.outcome.exchange
     failed = outcome if isinstance(outcome, FetchFailed) else None
@@ -161,6 +202,17 @@ def _write_state(state: FeedState) -> tuple[object, ...]:
         state.interval,
         state.failures,
         state.baseline_at,
+        state.moved_to,
+        state.moved_at,
+        state.redirect_to,
+        state.redirect_count,
+        state.redirect_since,
+        state.gone_at,
+        state.failing_since,
+        state.distrust_304_at,
+        state.last_new_at,
+        state.entry_gap,
+        state.usual_gap,
     )
 
 
@@ -180,4 +232,15 @@ def _read_state(values: tuple[Any, ...]) -> FeedState:
         interval=row["poll_interval"],
         failures=row["failures"],
         baseline_at=as_utc(row["baseline_at"]),
+        moved_to=row["moved_to"],
+        moved_at=as_utc(row["moved_at"]),
+        redirect_to=row["redirect_to"],
+        redirect_count=row["redirect_count"] or 0,  # empty in rows from before it was counted
+        redirect_since=as_utc(row["redirect_since"]),
+        gone_at=as_utc(row["gone_at"]),
+        failing_since=as_utc(row["failing_since"]),
+        distrust_304_at=as_utc(row["distrust_304_at"]),
+        last_new_at=as_utc(row["last_new_at"]),
+        entry_gap=row["entry_gap"],
+        usual_gap=row["usual_gap"],
     )

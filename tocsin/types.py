@@ -121,7 +121,11 @@ class FeedState:
     """What storage remembers of a feed between polls; a new feed has only its URL.
 
     `baseline_at` is when its first successful poll was stored. `failures` counts the failed polls
-    since the last success.
+    since the last success, `failing_since` is the first of them. `moved_to` is the URL to ask
+    instead of `url`, last confirmed at `moved_at`; `redirect_*` is a permanent redirect that has
+    not been seen often enough yet. `distrust_304_at`: when the server was last caught answering
+    304 although there were new entries. `entry_gap` is the usual time per new entry, `usual_gap`
+    the usual time between two polls with any.
     """
 
     url: str
@@ -134,6 +138,17 @@ class FeedState:
     interval: timedelta | None = None
     failures: int = 0
     baseline_at: datetime | None = None
+    moved_to: str | None = None
+    moved_at: datetime | None = None
+    redirect_to: str | None = None
+    redirect_count: int = 0
+    redirect_since: datetime | None = None
+    gone_at: datetime | None = None
+    failing_since: datetime | None = None
+    distrust_304_at: datetime | None = None
+    last_new_at: datetime | None = None
+    entry_gap: timedelta | None = None
+    usual_gap: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +162,12 @@ class PaceHints:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """The facts of one HTTP exchange, whatever came of it. `status` is None if no answer came."""
+    """The facts of one HTTP exchange, whatever came of it. `status` is None if no answer came.
+
+    `redirected_to` is where redirects led that all were permanent. `at_moved`: the feed's `moved_to`
+    was asked, not its own URL. `honours_validators` is None unless it was tested: False if the old
+    validators were answered with 304 right after a body that differs.
+    """
 
     feed_url: str
     final_url: str
@@ -155,6 +175,9 @@ class Exchange:
     seconds: float
     status: int | None = None
     received_bytes: int = 0
+    redirected_to: str | None = None
+    at_moved: bool = False
+    honours_validators: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +253,20 @@ class Polled:
     feed: Feed
     outcome: FetchOutcome
     parsed: ParsedFeed | None = None
+
+
+WarningKind = Literal["failing", "gone", "silent"]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedWarning:
+    """What an operator is told once about a feed; `warning_id` stays the same while the episode lasts."""
+
+    warning_id: str
+    feed_url: str
+    kind: WarningKind
+    since: datetime
+    message: str
 
 
 # ---------------------------------------------------------------- articles

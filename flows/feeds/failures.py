@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tocsin.types import Severity
+from tocsin.types import FetchFailed, FetchOutcome, Severity
 
 _HARD = frozenset({"bad_url", "forbidden_address", "http_401", "http_410"})
 _TEMPORARY = frozenset(
@@ -34,6 +34,17 @@ def severity_of(reason: str) -> Severity:
     if reason in _HARD:
         return "hard"
     return "temporary" if reason in _TEMPORARY else "soft"
+
+
+def asks_to_stop(outcome: FetchOutcome) -> bool:
+    """Tell whether a host wants no more requests for now.
+
+    429 speaks for the host; 503 may be one feed's trouble, unless it says when to come back.
+    """
+    if not isinstance(outcome, FetchFailed):
+        return False
+    status = outcome.exchange.status
+    return status == 429 or (status == 503 and outcome.hints.retry_after is not None)
 
 
 def describe_status(status: int) -> str:

@@ -10,7 +10,7 @@ import hashlib
 import logging
 import ssl
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
@@ -19,6 +19,7 @@ import httpx
 from flows.feeds.decode import ACCEPT_ENCODING, GZIP_MAGIC, BodyDecoder, too_big
 from flows.feeds.failures import describe_status, severity_of
 from flows.feeds.hints import read_pace_hints
+from flows.feeds.learn import asks_moved, may_ask_conditionally, should_test_validators
 from flows.feeds.network import CheckedBackend, CheckedTransport, Resolve, resolve_host
 from flows.feeds.options import DEFAULTS, PollOptions
 from flows.feeds.urls import loggable, without_credentials
@@ -44,6 +45,7 @@ _ACCEPT = (
     "application/xml;q=0.9, text/xml;q=0.9, application/json;q=0.8, */*;q=0.5"
 )
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_PERMANENT = frozenset({301, 308})
 _WITH_BODY = frozenset({200, 203})
 _MAX_VALIDATOR_LENGTH = 1000
 
@@ -78,23 +80,31 @@ class _Attempt:
     url: str = ""
     status: int | None = None
     received_bytes: int = 0
+    redirects: list[int] = field(default_factory=list)
+    request: httpx.Request | None = None
     hints: PaceHints = field(default_factory=PaceHints)
     started: float = field(default_factory=time.monotonic)
 
     @property
-    def is_conditional(self) -> bool:
-        """Whether validators may be sent: some servers answer 304 for ever, so not always."""
-        last = self.state.full_fetch_at
-        return last is not None and self.now - last < self.options.full_fetch_every
+    def is_at_moved(self) -> bool:
+        return asks_moved(self.state, self.now)
+
+    @property
+    def first_url(self) -> str:
+        """The URL to start from: where the feed is known to have moved, or its own."""
+        return (self.state.moved_to if self.is_at_moved else None) or self.feed.url
 
     def exchange(self) -> Exchange:
+        is_permanent = self.redirects and _PERMANENT.issuperset(self.redirects)
         return Exchange(
             feed_url=self.feed.url,
-            final_url=without_credentials(self.url or self.feed.url),
+            final_url=without_credentials(self.url or self.first_url),
             fetched_at=self.now,
             seconds=time.monotonic() - self.started,
             status=self.status,
             received_bytes=self.received_bytes,
+            redirected_to=self.url if is_permanent else None,
+            at_moved=self.is_at_moved,
         )
 
     def failed(self, reason: str, message: str) -> FetchFailed:
@@ -130,6 +140,8 @@ async def fetch_feed(
     try:
         async with asyncio.timeout(options.total_seconds):
             outcome = await _follow(client, attempt)
+        if isinstance(outcome, Fetched) and should_test_validators(state, now, asked=attempt.url):
+            outcome = await _test_validators(client, attempt, outcome)
     except TimeoutError:
         outcome = attempt.failed("too_slow", f"Server took longer than {options.total_seconds:g} s in all")
     except FeedError as error:
@@ -160,9 +172,9 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 async def _follow(client: Client, attempt: _Attempt) -> FetchOutcome:
     """Go from redirect to redirect; each hop is resolved, checked and connected anew."""
-    url = httpx.URL(attempt.feed.url)
-    secrets = (url.username, url.password) if url.userinfo else None
-    origin = _origin(url)
+    own = httpx.URL(attempt.feed.url)
+    secrets = (own.username, own.password) if own.userinfo else None
+    url, origin = httpx.URL(attempt.first_url), _origin(own)
     for _ in range(attempt.options.max_redirects + 1):
         url = _usable(url)
         attempt.url = str(url)
@@ -170,9 +182,10 @@ async def _follow(client: Client, attempt: _Attempt) -> FetchOutcome:
         request = client.build_request("GET", url, headers=_conditions(attempt))
         response = await client.send(request, stream=True, auth=auth)
         try:
-            attempt.status = response.status_code
+            attempt.status, attempt.request = response.status_code, response.request
             if response.status_code not in _REDIRECTS:
                 return await _read(response, attempt)
+            attempt.redirects.append(response.status_code)
             url = url.join(response.headers["location"])
         except KeyError:
             raise FeedError("bad_redirect", "Redirect from the server names no location") from None
@@ -198,10 +211,35 @@ def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
 def _conditions(attempt: _Attempt) -> dict[str, str]:
     """The conditional headers, only for the very URL that gave the validators."""
     known = attempt.state.validators
-    if known is None or known.url != attempt.url or not attempt.is_conditional:
+    is_usable = known is not None and known.url == attempt.url
+    longest = attempt.options.full_fetch_every
+    if not is_usable or not may_ask_conditionally(attempt.state, attempt.now, longest=longest):
         return {}
-    pairs = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified}
+    return _as_headers(known)
+
+
+def _as_headers(known: Validators | None) -> dict[str, str]:
+    pairs = {"If-None-Match": known.etag, "If-Modified-Since": known.last_modified} if known else {}
     return {name: value for name, value in pairs.items() if value}
+
+
+async def _test_validators(client: Client, attempt: _Attempt, outcome: Fetched) -> Fetched:
+    """Ask again with the old validators, now that the body is known to differ: 304 would be a lie.
+
+    Only the status is read. No answer proves nothing.
+    """
+    assert attempt.request is not None  # noqa: S101  a body came, so something was asked
+    headers = {**attempt.request.headers, **_as_headers(attempt.state.validators)}
+    request = client.build_request("GET", attempt.request.url, headers=headers)
+    try:
+        async with asyncio.timeout(attempt.options.read_seconds):
+            response = await client.send(request, stream=True)
+            await response.aclose()
+    except (TimeoutError, FeedError, *_FAILURES):
+        return outcome
+    verdict = {304: False, 200: True}.get(response.status_code)
+    log.info("validators.tested feed=%s honoured=%s", loggable(attempt.feed.url), verdict)
+    return replace(outcome, exchange=replace(outcome.exchange, honours_validators=verdict))
 
 
 async def _read(response: httpx.Response, attempt: _Attempt) -> FetchOutcome:

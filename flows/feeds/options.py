@@ -16,7 +16,8 @@ class PollOptions:
     """The bounds of a poll.
 
     `max_received_bytes` counts what came over the wire, `max_body_bytes` what it decompressed to.
-    `allow_networks` are the private networks that a person opened. The first
+    `allow_networks` are the private networks that a person opened. `host_gap_seconds` is the least
+    time between the starts of two feeds of one host, but for this machine's own. The first
     `inline_parse_bytes` are parsed without worker processes, which cost more to start than they
     save; not so a body over `inline_body_bytes`, as only a process can be stopped after
     `parse_seconds`.
@@ -32,6 +33,7 @@ class PollOptions:
     max_redirects: int = 10
     concurrency: int = 20
     per_host: int = 2
+    host_gap_seconds: float = 0.25
     full_fetch_every: timedelta = timedelta(days=7)
     parse_workers: int = 2
     parse_seconds: float = 20.0

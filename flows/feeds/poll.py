@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from ipaddress import ip_address
 from typing import TypeVar
-from urllib.parse import urlsplit
 
-from flows.feeds.failures import severity_of
+from flows.feeds.failures import asks_to_stop, severity_of
 from flows.feeds.fetch import Client, fetch_feed, open_client
 from flows.feeds.network import Resolve, resolve_host
 from flows.feeds.options import DEFAULTS, PollOptions
 from flows.feeds.pool import ParseJob, ParserPool
-from flows.feeds.urls import without_credentials
+from flows.feeds.urls import host_key, host_of, without_credentials
 from tocsin.errors import FeedError
 from tocsin.types import Exchange, Feed, FeedState, Fetched, FetchFailed, FetchOutcome, PaceHints, Polled
 
 Request = tuple[Feed, FeedState]
 Clock = Callable[[], datetime]
+# By host, the answer that told us to stop; kept by the caller, it holds for several passes.
+Brakes = dict[str, FetchFailed]
 T = TypeVar("T")
 
 
@@ -39,7 +42,7 @@ async def fetch_feeds(
         return outcome
 
     async with open_client(options, resolve=resolve) as client:
-        return await _Pass(client, clock, options).run(requests, keep, on_outcome)
+        return await _Pass(client, clock, options, {}).run(requests, keep, on_outcome)
 
 
 async def poll_feeds(
@@ -49,11 +52,13 @@ async def poll_feeds(
     options: PollOptions = DEFAULTS,
     on_polled: Callable[[Polled], None] | None = None,
     resolve: Resolve = resolve_host,
+    brakes: Brakes | None = None,
 ) -> list[Polled]:
     """Fetch and parse feeds at once; results in the order of the requests.
 
     A body that is no feed makes the outcome a `FetchFailed` with the same exchange. Bodies are
     dropped once parsed (`Fetched.body` is empty then), so memory does not grow with the feeds.
+    Hosts in `brakes` are not asked, and those that ask to stop are added.
     """
     parsers = ParserPool(options)
 
@@ -62,7 +67,8 @@ async def poll_feeds(
 
     try:
         async with open_client(options, resolve=resolve) as client:
-            return await _Pass(client, clock, options).run(requests, parse, on_polled)
+            one_pass = _Pass(client, clock, options, {} if brakes is None else brakes)
+            return await one_pass.run(requests, parse, on_polled)
     finally:
         parsers.close()
 
@@ -81,10 +87,11 @@ async def _parse(parsers: ParserPool, feed: Feed, outcome: FetchOutcome) -> Poll
 
 @dataclass(slots=True)
 class _Host:
-    """What a pass keeps of one host: its places, and the answer that told us to stop."""
+    """What a pass keeps of one host: its places, whose turn it is to start, and when the last one did."""
 
     places: asyncio.Semaphore
-    brake: FetchFailed | None = None
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    started: float = -math.inf
 
 
 @dataclass(slots=True)
@@ -92,6 +99,7 @@ class _Pass:
     client: Client
     clock: Clock
     options: PollOptions
+    brakes: Brakes
     hosts: dict[str, _Host] = field(init=False)
     places: asyncio.Semaphore = field(init=False)
 
@@ -123,15 +131,27 @@ class _Pass:
         The host comes first, so that the many feeds of one host do not take all places while they
         wait for each other; the pass's place is kept until the body is parsed, so few bodies wait.
         """
-        host = self.hosts[_host_key(feed.url)]
+        url = state.moved_to or feed.url
+        key = host_key(url)
+        host = self.hosts[key]
         async with host.places:
-            await held.enter_async_context(self.places)
-            if host.brake is not None:
-                return self._skip(feed, host.brake)
+            if key not in self.brakes:
+                await self._take_turn(host, url, held)
+            if key in self.brakes:
+                return self._skip(feed, self.brakes[key])
             outcome = await fetch_feed(self.client, feed, state=state, now=self.clock(), options=self.options)
-            if isinstance(outcome, FetchFailed) and _asks_to_stop(outcome):
-                host.brake = outcome
+            if isinstance(outcome, FetchFailed) and asks_to_stop(outcome):
+                self.brakes[key] = outcome
         return outcome
+
+    async def _take_turn(self, host: _Host, url: str, held: AsyncExitStack) -> None:
+        """Wait until a host was left alone long enough, then for a place in the pass."""
+        gap = 0.0 if _is_own_machine(url) else self.options.host_gap_seconds
+        now = asyncio.get_running_loop().time
+        async with host.turn:
+            await asyncio.sleep(max(host.started + gap - now(), 0.0))
+            await held.enter_async_context(self.places)
+            host.started = now()
 
     def _skip(self, feed: Feed, brake: FetchFailed) -> FetchFailed:
         exchange = Exchange(feed.url, without_credentials(feed.url), fetched_at=self.clock(), seconds=0.0)
@@ -139,17 +159,12 @@ class _Pass:
         return FetchFailed(exchange, "temporary", "host_paused", message, _pause(brake))
 
 
-def _host_key(url: str) -> str:
+def _is_own_machine(url: str) -> bool:
+    host = host_of(url)
     try:
-        return urlsplit(without_credentials(url)).netloc.lower()
+        return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
-        return ""
-
-
-def _asks_to_stop(outcome: FetchFailed) -> bool:
-    """429 speaks for the host; 503 may be one feed's trouble, unless it says when to come back."""
-    status = outcome.exchange.status
-    return status == 429 or (status == 503 and outcome.hints.retry_after is not None)
+        return False
 
 
 def _pause(brake: FetchFailed) -> PaceHints:

@@ -1,7 +1,6 @@
-"""When a feed is polled next, and what is remembered of it. Pure: the clock and the jitter are arguments.
+"""When a feed is polled next. Pure: the clock and the jitter are arguments.
 
-The interval follows the feed's rhythm: the share of entries already seen says whether we come too
-often or too seldom. Answers and failures move the next poll, never the interval itself.
+The interval follows the feed's rhythm. Answers and failures move the next poll, never the interval itself.
 """
 
 from __future__ import annotations
@@ -10,13 +9,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from tocsin.types import FeedState, Fetched, FetchFailed, NotModified, PaceHints, Polled, Severity
+from flows.feeds.failures import asks_to_stop
+from flows.feeds.learn import learn_outcome
+from flows.feeds.rhythm import pace_interval
+from flows.feeds.urls import host_key
+from tocsin.types import FeedState, FetchFailed, PaceHints, Polled, Severity
 
 SOONEST = timedelta(minutes=1)
 LATEST = timedelta(hours=24)
-FIRST_INTERVAL = timedelta(minutes=15)
-SHORTEST_INTERVAL = timedelta(minutes=5)
-LONGEST_INTERVAL = timedelta(hours=6)
 # Publishers copy such hints from templates; obeyed in full they would make news a day old.
 _LONGEST_HINT = timedelta(hours=1)
 _JITTER = 0.1
@@ -38,20 +38,50 @@ def schedule_poll(
     not change. `jitter`, 0 to 1, delays the poll by up to a tenth, so that feeds spread out.
     """
     outcome = polled.outcome
+    learnt = learn_outcome(state, polled, now=now, seen_share=seen_share)
     if isinstance(outcome, FetchFailed):
-        failures = state.failures + 1
-        delay = max(_backoff(outcome.severity, failures), _retry_after(outcome.hints))
-        return replace(state, polled_at=now, failures=failures, next_poll_at=now + _bounded(delay, jitter))
-    interval = _next_interval(state, seen_share)
+        delay = max(_failure_delay(learnt, outcome), _retry_after(outcome.hints))
+        return replace(
+            learnt,
+            polled_at=now,
+            failures=state.failures + 1,
+            failing_since=state.failing_since or now,
+            next_poll_at=now + _bounded(delay, jitter),
+        )
+    interval = pace_interval(learnt, now, seen_share=seen_share if state.succeeded_at else None)
     ttl = polled.parsed.ttl if polled.parsed else None
+    delay = max(interval, _earliest(outcome.hints, ttl))
     return replace(
-        _remember(state, outcome, now),
+        learnt,
         polled_at=now,
         succeeded_at=now,
         failures=0,
+        failing_since=None,
+        gone_at=None,
         interval=interval,
-        next_poll_at=now + _bounded(max(interval, _earliest(outcome.hints, ttl)), jitter),
+        next_poll_at=now + _bounded(delay, jitter),
     )
+
+
+def hold_back(waiting: Iterable[FeedState], polled: Iterable[Polled], now: datetime) -> list[FeedState]:
+    """Give those of the feeds not polled whose host asked to stop and that would be due too soon, put off.
+
+    So the next passes leave the host alone as well: what it said is remembered in its feeds' next polls.
+    """
+    until: dict[str, datetime] = {}
+    for each in polled:
+        if isinstance(each.outcome, FetchFailed) and asks_to_stop(each.outcome):
+            exchange = each.outcome.exchange
+            delay = max(_BACKOFF["temporary"][0], _retry_after(each.outcome.hints))
+            # A redirect may have led to the host that spoke; its feeds would only be led there again.
+            for url in {exchange.final_url, exchange.final_url if exchange.at_moved else exchange.feed_url}:
+                until[host_key(url)] = max(now + min(delay, LATEST), until.get(host_key(url), now))
+    held = ((state, until.get(host_key(state.moved_to or state.url))) for state in waiting)
+    return [
+        replace(state, next_poll_at=moment)
+        for state, moment in held
+        if moment is not None and (state.next_poll_at is None or state.next_poll_at < moment)
+    ]
 
 
 def due_feeds(states: Iterable[FeedState], now: datetime) -> list[FeedState]:
@@ -71,36 +101,6 @@ def due_feeds(states: Iterable[FeedState], now: datetime) -> list[FeedState]:
     return sorted(filter(is_due, states), key=order)
 
 
-def _remember(state: FeedState, outcome: Fetched | NotModified, now: datetime) -> FeedState:
-    """Keep what the next request needs; a 304 counts as no full fetch, a body that is the same does."""
-    if isinstance(outcome, Fetched):
-        return replace(
-            state,
-            validators=outcome.validators,
-            body_hash=outcome.body_hash,
-            full_fetch_at=now,
-            baseline_at=state.baseline_at or now,
-        )
-    is_full = outcome.exchange.status != 304
-    return replace(
-        state, validators=outcome.validators, full_fetch_at=now if is_full else state.full_fetch_at
-    )
-
-
-def _next_interval(state: FeedState, seen_share: float | None) -> timedelta:
-    """Shorten while a poll finds many new entries, lengthen while it finds none."""
-    if state.interval is None or state.succeeded_at is None:
-        return FIRST_INTERVAL
-    new_share = 0.0 if seen_share is None else 1.0 - seen_share
-    if new_share >= 0.5:  # entries may have come and gone between two polls
-        factor = 0.5
-    elif new_share > 0.0:
-        factor = 0.85
-    else:
-        factor = 1.2
-    return min(max(state.interval * factor, SHORTEST_INTERVAL), LONGEST_INTERVAL)
-
-
 def _earliest(hints: PaceHints, ttl: timedelta | None) -> timedelta:
     """How long the server and the feed say that nothing will change."""
     stated = [min(hint, _LONGEST_HINT) for hint in (hints.max_age, ttl) if hint is not None]
@@ -111,9 +111,14 @@ def _retry_after(hints: PaceHints) -> timedelta:
     return hints.retry_after or timedelta(0)
 
 
-def _backoff(severity: Severity, failures: int) -> timedelta:
-    first, longest = _BACKOFF[severity]
-    return min(first * (1 << min(failures - 1, 16)), longest)
+def _failure_delay(state: FeedState, outcome: FetchFailed) -> timedelta:
+    """Back off by severity; what is gone is asked once a day, and after a target its feed's own URL soon."""
+    if state.gone_at is not None:
+        return LATEST
+    if outcome.exchange.at_moved and state.moved_to is None:
+        return _BACKOFF["temporary"][0]
+    first, longest = _BACKOFF[outcome.severity]
+    return min(first * (1 << min(state.failures, 16)), longest)
 
 
 def _bounded(delay: timedelta, jitter: float) -> timedelta:

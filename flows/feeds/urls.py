@@ -46,6 +46,14 @@ def host_of(url: str) -> str:
         return ""
 
 
+def host_key(url: str) -> str:
+    """What politeness goes by: host and port in small letters, or an empty string."""
+    try:
+        return urlsplit(without_credentials(url)).netloc.lower()
+    except ValueError:
+        return ""
+
+
 def absolute_web_url(base: str, reference: str | None) -> str | None:
     """Resolve a link against its base; None if that gives no http(s) URL of sane length."""
     if not reference:

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.feeds import load_states, record_fetches, save_feeds, save_states
+from storage.feeds import load_states, record_fetches, record_warnings, save_feeds, save_states
 from tocsin.types import (
     Entry,
     Exchange,
     Feed,
     FeedState,
+    FeedWarning,
     Fetched,
     FetchFailed,
     NotModified,
@@ -36,6 +37,17 @@ states = st.builds(
     interval=st.none() | st.timedeltas(timedelta(0), timedelta(days=4000)),
     failures=st.integers(0, 2**31 - 1),
     baseline_at=times,
+    moved_to=st.none() | texts,
+    moved_at=times,
+    redirect_to=st.none() | texts,
+    redirect_count=st.integers(0, 2**31 - 1),
+    redirect_since=times,
+    gone_at=times,
+    failing_since=times,
+    distrust_304_at=times,
+    last_new_at=times,
+    entry_gap=st.none() | st.timedeltas(timedelta(0), timedelta(days=4000)),
+    usual_gap=st.none() | st.timedeltas(timedelta(0), timedelta(days=4000)),
 )
 
 
@@ -76,6 +88,11 @@ def test_a_feed_keeps_its_names_and_first_day_unless_told_otherwise(con, now):
 def test_a_feed_listed_twice_is_one_feed(con, now):
     save_feeds(con, [Feed(URL), Feed(URL, "Title")], now)
     assert con.execute("SELECT title FROM feeds").fetchall() == [("Title",)]
+
+
+def test_a_feed_from_before_redirects_were_counted_has_none(con):
+    con.execute("INSERT INTO feeds (url, failures) VALUES (?, 0)", [URL])
+    assert load_states(con, [URL]) == {URL: FeedState(URL)}
 
 
 def _exchange(url: str, now, status: int | None) -> Exchange:
@@ -136,6 +153,34 @@ def test_feed_health_shows_the_last_outcome(con, now, polled):
         ("new", "ok", "new", None),
         ("same", "failing", "not_modified", None),
         ("unpolled", "new", None, None),
+    ]
+
+
+def test_feed_health_shows_what_was_learnt(con, now):
+    state = FeedState(
+        URL,
+        polled_at=now,
+        failures=2,
+        gone_at=now,
+        moved_to="https://new.example/",
+        distrust_304_at=now,
+        usual_gap=timedelta(hours=3),
+    )
+    save_states(con, [state])
+    rows = con.execute("SELECT health, gone_at, moved_to, distrust_304_at, usual_gap FROM feed_health")
+    assert rows.fetchall() == [("gone", now, "https://new.example/", now, timedelta(hours=3))]
+
+
+def test_a_warning_is_new_once_and_kept(con, now):
+    old = FeedWarning("1", URL, "failing", now, "It fails")
+    new = FeedWarning("2", URL, "silent", now, "It is silent")
+    assert record_warnings(con, "run", [old, old], now) == [old]
+    assert record_warnings(con, "next", [old, new], now + timedelta(days=1)) == [new]
+    assert record_warnings(con, "last", [], now) == []
+    rows = con.execute("SELECT warning_id, kind, warned_at, run_id FROM feed_warnings ORDER BY ALL")
+    assert rows.fetchall() == [
+        ("1", "failing", now, "run"),
+        ("2", "silent", now + timedelta(days=1), "next"),
     ]
 
 

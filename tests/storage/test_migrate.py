@@ -149,7 +149,8 @@ PROMISED = {
     "current_topics": "position topic version threshold definition recorded_at",
     "feed_health": (
         "url title outlet folder health failures last_outcome last_severity last_status last_reason "
-        "last_message polled_at succeeded_at next_poll_at poll_interval baseline_at"
+        "last_message polled_at succeeded_at next_poll_at poll_interval baseline_at "
+        "failing_since gone_at moved_to distrust_304_at last_new_at usual_gap"
     ),
     "matches": (
         "article_id topic score topic_version threshold encoder_revision head scored_at "

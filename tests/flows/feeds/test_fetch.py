@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import hashlib
 import logging
 import zlib
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from tocsin.errors import FeedError
 from tocsin.types import Feed, FeedState, Fetched, FetchFailed, NotModified, Validators
 
 BODY = b"<rss version='2.0'><channel><title>x</title></channel></rss>"
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 PACKED = gzip.compress(BODY, mtime=0)
 
 
@@ -176,6 +178,121 @@ def test_a_redirect_leads_nowhere_it_may_not(server, fetch, location, severity, 
 def test_a_loop_ends_after_ten_redirects(server, fetch):
     fetch(server.reply("/loop", status=302, location="/loop"))
     assert len(server.requests) == 11
+
+
+@pytest.mark.parametrize(
+    ("hops", "is_permanent"),
+    [((301,), True), ((308, 301), True), ((302,), False), ((301, 302), False), ((307, 308), False)],
+)
+def test_only_redirects_that_all_are_permanent_name_a_new_place(server, fetch, hops, is_permanent):
+    server.reply(f"/{len(hops)}", BODY)
+    for number, status in enumerate(hops):
+        server.reply(f"/{number}", status=status, location=f"/{number + 1}")
+    outcome = fetch(server.url("/0"))
+    assert outcome.exchange.redirected_to == (outcome.exchange.final_url if is_permanent else None)
+    assert not outcome.exchange.at_moved
+
+
+def test_a_feed_that_moved_is_asked_at_its_new_place_with_the_validators_of_that(server, fetch, now):
+    old, new = server.url("/old"), server.reply("/new", status=304)
+    moved = {"moved_to": new, "moved_at": now - timedelta(days=1)}
+    outcome = fetch(old, remembered(old, now, validators=Validators(new, '"1"'), **moved))
+    fetch(old, remembered(old, now, **moved))  # these are the validators of the old place
+    assert isinstance(outcome, NotModified)
+    assert (outcome.exchange.feed_url, outcome.exchange.final_url) == (old, new)
+    assert (outcome.exchange.at_moved, outcome.exchange.redirected_to) == (True, None)
+    assert [(seen.path, "if-none-match" in seen.headers) for seen in server.requests] == [
+        ("/new", True),
+        ("/new", False),
+    ]
+
+
+def test_credentials_of_a_feed_that_moved_stay_with_its_origin(server, fetch, now):
+    old = server.url("/old", userinfo="user:pass@")
+    for host in ("127.0.0.1", "localhost"):
+        server.reply("/new", BODY)
+        fetch(old, FeedState(old, moved_to=server.url("/new", host=host), moved_at=now))
+    assert ["authorization" in seen.headers for seen in server.requests] == [True, False]
+
+
+# ---------------------------------------------------------------- servers that lie
+
+
+OK_NEW = f'HTTP/1.1 200 OK\nETag: "new"\nConnection: close\nContent-Length: {len(BODY)}'
+
+
+def lying(honest_etag):
+    """A server whose body changes: it answers 304 to `"old"` unless it is honest."""
+
+    def answer(connection):
+        sent = connection.seen.headers.get("if-none-match")
+        if sent and sent != honest_etag:
+            connection.send(raw("HTTP/1.1 304 Not Modified\nConnection: close"))
+        else:
+            connection.send(raw(OK_NEW, BODY))
+
+    return answer
+
+
+def unchanged_for_a_week(url, now, **changes):
+    """The state of a feed whose server said 304 from its last full fetch, a week ago, to an hour ago."""
+    fields = {
+        "validators": Validators(url, '"old"'),
+        "body_hash": "another",
+        "full_fetch_at": now - timedelta(days=7),
+        "succeeded_at": now - timedelta(hours=1),
+    }
+    return FeedState(url, **{**fields, **changes})
+
+
+@pytest.mark.parametrize(("honest_etag", "verdict"), [('"old"', True), (None, False)])
+def test_old_validators_are_tested_when_a_full_fetch_differs_after_304s(
+    server, fetch, now, honest_etag, verdict
+):
+    url = server.script("/feed", lying(honest_etag))
+    outcome = fetch(url, unchanged_for_a_week(url, now))
+    assert isinstance(outcome, Fetched)
+    assert outcome.body == BODY
+    assert outcome.exchange.honours_validators is verdict
+    assert [seen.headers.get("if-none-match") for seen in server.requests] == [None, '"old"']
+
+
+def test_a_test_without_answer_proves_nothing(server, fetch, now):
+    def answer(connection):
+        if "if-none-match" not in connection.seen.headers:
+            lying(None)(connection)
+
+    url = server.script("/feed", answer)
+    outcome = fetch(url, unchanged_for_a_week(url, now))
+    assert isinstance(outcome, Fetched)
+    assert outcome.exchange.honours_validators is None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"succeeded_at": NOW - timedelta(days=7)},  # no 304 since
+        {"validators": None},
+        {"body_hash": hashlib.sha256(BODY).hexdigest()},
+        {"full_fetch_at": None, "succeeded_at": None},
+        {"distrust_304_at": NOW - timedelta(days=29)},
+    ],
+    ids=["no 304 since", "no validators", "same body", "first fetch", "distrusted"],
+)
+def test_nothing_is_tested_without_cause(server, fetch, now, changes):
+    url = server.script("/feed", lying(None))
+    fetch(url, unchanged_for_a_week(url, now, **changes))
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_lied_is_asked_unconditionally_and_tested_once_a_month(server, fetch, now):
+    url = server.script("/feed", lying('"old"'))
+    fresh = {"full_fetch_at": now - timedelta(hours=1)}
+    fetch(url, unchanged_for_a_week(url, now, distrust_304_at=now - timedelta(days=1), **fresh))
+    assert "if-none-match" not in server.requests[0].headers
+    outcome = fetch(url, unchanged_for_a_week(url, now, distrust_304_at=now - timedelta(days=30), **fresh))
+    assert outcome.exchange.honours_validators is True
+    assert len(server.requests) == 3
 
 
 # ---------------------------------------------------------------- addresses

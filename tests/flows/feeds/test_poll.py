@@ -1,6 +1,7 @@
 """One pass over many feeds: order, politeness, and that a failing feed harms nobody."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -120,6 +121,49 @@ def test_a_host_that_asks_us_to_stop_is_asked_no_further(server, poll, status, h
     assert len(paused) == 4 - asked
     assert all(outcome.severity == "temporary" for outcome in paused)
     assert {outcome.hints for outcome in paused} <= {results[0].outcome.hints}
+
+
+def test_a_host_that_asked_to_stop_is_left_alone_by_the_next_pass_too(server, make_options, now):
+    brakes, states = {}, [FeedState(server.reply(f"/{number}", status=429)) for number in range(2)]
+    for state in states:
+        requests = [(Feed(state.url), state)]
+        poll = poll_feeds(requests, clock=lambda: now, options=make_options(), brakes=brakes)
+        (polled,) = asyncio.run(poll)
+    assert polled.outcome.reason == "host_paused"
+    assert [seen.path for seen in server.requests] == ["/0"]
+
+
+def test_a_feed_that_moved_counts_for_the_host_that_it_moved_to(server, make_options, now):
+    new = server.reply("/new", status=429)
+    old = server.url("/old", host="localhost")
+    states = [FeedState(old + each, moved_to=new, moved_at=now) for each in "ab"]
+    requests = [(Feed(state.url), state) for state in states]
+    options = make_options(per_host=1)
+    results = asyncio.run(poll_feeds(requests, clock=lambda: now, options=options))
+    assert [polled.outcome.reason for polled in results] == ["http_429", "host_paused"]
+
+
+@pytest.mark.parametrize(("host", "is_spaced"), [("news.example", True), ("127.0.0.1", False)])
+def test_the_feeds_of_a_host_start_with_a_gap_but_not_those_of_this_machine(
+    server, make_options, now, host, is_spaced
+):
+    started = []
+
+    def answer(connection):
+        started.append(time.monotonic())
+        connection.send(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+
+    async def resolve(host, port):
+        return ["127.0.0.1"]
+
+    for number in range(4):
+        server.script(f"/{number}", answer)
+    urls = [server.url(f"/{number}", host=host) for number in range(4)]
+    options = make_options(host_gap_seconds=0.4)
+    requests = [(Feed(url), FeedState(url)) for url in urls]
+    asyncio.run(poll_feeds(requests, clock=lambda: now, options=options, resolve=resolve))
+    # Started 1.2 s apart, first to last; a busy machine may eat some of that on the way to the server.
+    assert (max(started) - min(started) > 0.9) == is_spaced
 
 
 def test_a_feed_named_with_credentials_shows_none_when_its_host_is_paused(server, poll):

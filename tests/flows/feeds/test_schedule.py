@@ -7,15 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.feeds.schedule import (
-    FIRST_INTERVAL,
-    LATEST,
-    LONGEST_INTERVAL,
-    SHORTEST_INTERVAL,
-    SOONEST,
-    due_feeds,
-    schedule_poll,
-)
+from flows.feeds.rhythm import LONGEST_INTERVAL, SHORTEST_INTERVAL, STEADY_INTERVAL
+from flows.feeds.schedule import LATEST, SOONEST, due_feeds, hold_back, schedule_poll
 from tocsin.types import (
     Exchange,
     Feed,
@@ -38,8 +31,12 @@ HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 
 
-def exchange(status=200):
-    return Exchange(URL, URL, fetched_at=NOW, seconds=0.1, status=status)
+# Between its polls an hourly feed stands still for an eighth of its gap at the most.
+RHYTHM = {"last_new_at": NOW, "entry_gap": timedelta(hours=1), "usual_gap": timedelta(hours=1)}
+
+
+def exchange(status=200, **facts):
+    return Exchange(URL, URL, fetched_at=NOW, seconds=0.1, status=status, **facts)
 
 
 def fetched(ttl=None, **hints):
@@ -51,12 +48,13 @@ def unchanged(status=304, **hints):
     return Polled(Feed(URL), NotModified(exchange(status), validators=OLD, hints=PaceHints(**hints)))
 
 
-def failed(severity="temporary", **hints):
-    return Polled(Feed(URL), FetchFailed(exchange(None), severity, "x", "x", PaceHints(**hints)))
+def failed(severity="temporary", *, reason="x", at_moved=False, **hints):
+    facts = exchange(None, at_moved=at_moved)
+    return Polled(Feed(URL), FetchFailed(facts, severity, reason, "x", PaceHints(**hints)))
 
 
 def known(**changes):
-    """A feed that has been polled hourly with success."""
+    """A feed that has been polled with success, and has one new entry an hour."""
     fields = {
         "validators": OLD,
         "body_hash": "old",
@@ -65,6 +63,7 @@ def known(**changes):
         "full_fetch_at": EARLIER,
         "interval": HOUR,
         "baseline_at": EARLIER,
+        **RHYTHM,
     }
     return FeedState(URL, **{**fields, **changes})
 
@@ -73,56 +72,23 @@ def test_a_first_success_is_the_baseline_and_starts_the_rhythm():
     state = schedule_poll(FeedState(URL), fetched(), now=NOW, seen_share=0.0)
     assert (state.validators, state.body_hash) == (NEW, "new")
     assert state.polled_at == state.succeeded_at == state.full_fetch_at == state.baseline_at == NOW
-    assert (state.interval, state.next_poll_at, state.failures) == (FIRST_INTERVAL, NOW + FIRST_INTERVAL, 0)
+    assert (state.interval, state.next_poll_at) == (STEADY_INTERVAL, NOW + STEADY_INTERVAL)
+    assert state.failures == 0
 
 
-def test_a_new_body_replaces_what_was_remembered_but_not_the_baseline():
-    state = schedule_poll(known(failures=3), fetched(), now=NOW, seen_share=1.0)
-    assert (state.validators, state.body_hash, state.full_fetch_at) == (NEW, "new", NOW)
-    assert (state.baseline_at, state.failures) == (EARLIER, 0)
+def test_the_next_poll_follows_the_rhythm():
+    state = schedule_poll(known(), unchanged(), now=NOW)
+    assert (state.interval, state.next_poll_at) == (STEADY_INTERVAL, NOW + STEADY_INTERVAL)
 
 
-def test_a_304_is_a_success_but_no_full_fetch():
-    state = schedule_poll(known(failures=3), unchanged(304), now=NOW)
-    assert (state.validators, state.body_hash, state.full_fetch_at) == (OLD, "old", EARLIER)
-    assert (state.succeeded_at, state.failures) == (NOW, 0)
+def test_a_body_in_which_nothing_was_known_calls_for_the_next_poll_at_once():
+    state = schedule_poll(known(), fetched(), now=NOW, seen_share=0.0)
+    assert state.next_poll_at == NOW + SHORTEST_INTERVAL
 
 
-def test_the_same_body_again_is_a_full_fetch():
-    assert schedule_poll(known(), unchanged(200), now=NOW).full_fetch_at == NOW
-
-
-def test_a_failure_keeps_what_is_remembered_and_counts():
-    before = known(failures=2)
-    state = schedule_poll(before, failed(), now=NOW)
-    assert (state.polled_at, state.failures) == (NOW, 3)
-    assert replace(state, polled_at=EARLIER, failures=2, next_poll_at=None) == before
-
-
-@pytest.mark.parametrize(("seen_share", "change"), [(0.0, -1), (0.4, -1), (0.9, -1), (1.0, 1), (None, 1)])
-def test_the_interval_follows_the_share_of_entries_seen(seen_share, change):
-    state = schedule_poll(known(), fetched(), now=NOW, seen_share=seen_share)
-    assert (state.interval > HOUR) == (change > 0)
-    assert (state.interval < HOUR) == (change < 0)
-    assert state.next_poll_at == NOW + state.interval
-
-
-def test_entries_that_all_are_new_shorten_the_interval_most():
-    intervals = [
-        schedule_poll(known(), fetched(), now=NOW, seen_share=share).interval for share in (0.0, 0.9)
-    ]
-    assert intervals[0] < intervals[1]
-
-
-@pytest.mark.parametrize(
-    ("polled", "seen_share", "end"),
-    [(fetched(), 0.0, SHORTEST_INTERVAL), (unchanged(), None, LONGEST_INTERVAL)],
-)
-def test_the_interval_settles_at_its_bounds(polled, seen_share, end):
-    state = known()
-    for _ in range(50):
-        state = schedule_poll(state, polled, now=NOW, seen_share=seen_share)
-    assert state.interval == end
+def test_a_failure_keeps_the_interval():
+    before = known(interval=HOUR, failures=2)
+    assert schedule_poll(before, failed(), now=NOW).interval == HOUR
 
 
 @pytest.mark.parametrize(
@@ -130,8 +96,9 @@ def test_the_interval_settles_at_its_bounds(polled, seen_share, end):
     [
         (unchanged(retry_after=5 * HOUR), 5 * HOUR),
         (unchanged(retry_after=90 * HOUR), LATEST),
-        (unchanged(max_age=MINUTE), 72 * MINUTE),
-        (unchanged(retry_after=MINUTE), 72 * MINUTE),
+        (unchanged(max_age=MINUTE), STEADY_INTERVAL),
+        (unchanged(retry_after=MINUTE), STEADY_INTERVAL),
+        (unchanged(max_age=30 * MINUTE), 30 * MINUTE),
         (failed(retry_after=5 * HOUR), 5 * HOUR),
         (failed(retry_after=MINUTE), 5 * MINUTE),
         (failed(retry_after=90 * HOUR), LATEST),
@@ -143,14 +110,14 @@ def test_hints_only_delay_and_never_beyond_a_day(polled, delay):
 
 @pytest.mark.parametrize("polled", [fetched(ttl=30 * MINUTE), fetched(max_age=30 * MINUTE)])
 def test_a_feed_that_says_how_long_it_stays_is_not_polled_sooner(polled):
-    state = schedule_poll(known(interval=10 * MINUTE), polled, now=NOW, seen_share=0.9)
+    state = schedule_poll(known(), polled, now=NOW, seen_share=0.9)
     assert state.next_poll_at == NOW + 30 * MINUTE
-    assert state.interval < 10 * MINUTE
+    assert state.interval == STEADY_INTERVAL
 
 
 @pytest.mark.parametrize("polled", [fetched(ttl=24 * HOUR), fetched(max_age=24 * HOUR)])
 def test_a_careless_time_to_live_delays_an_hour_at_most(polled):
-    state = schedule_poll(known(interval=10 * MINUTE), polled, now=NOW, seen_share=0.9)
+    state = schedule_poll(known(), polled, now=NOW, seen_share=0.9)
     assert state.next_poll_at == NOW + HOUR
 
 
@@ -172,7 +139,20 @@ def test_failures_back_off_by_their_severity(severity, delays):
 
 def test_a_success_after_failures_returns_to_the_rhythm():
     state = schedule_poll(known(), failed("hard"), now=NOW)
-    assert schedule_poll(state, unchanged(), now=NOW).next_poll_at == NOW + 72 * MINUTE
+    assert schedule_poll(state, unchanged(), now=NOW).next_poll_at == NOW + STEADY_INTERVAL
+
+
+def test_a_feed_that_is_gone_is_asked_once_a_day_whatever_it_says_next():
+    state = schedule_poll(known(), failed("hard", reason="http_410"), now=NOW)
+    assert state.next_poll_at == NOW + LATEST
+    assert schedule_poll(state, failed("temporary"), now=NOW, jitter=1.0).next_poll_at == NOW + LATEST
+    assert schedule_poll(state, unchanged(), now=NOW).next_poll_at == NOW + STEADY_INTERVAL
+
+
+def test_after_a_target_failed_the_own_url_of_a_feed_is_asked_soon():
+    before = known(moved_to="https://new.example/", moved_at=EARLIER)
+    state = schedule_poll(before, failed("hard", reason="http_410", at_moved=True), now=NOW)
+    assert (state.moved_to, state.gone_at, state.next_poll_at) == (None, None, NOW + 5 * MINUTE)
 
 
 def test_jitter_spreads_polls_by_up_to_a_tenth():
@@ -197,6 +177,44 @@ def test_a_poll_planned_by_a_clock_that_was_wrong_is_due():
         FeedState("day", next_poll_at=NOW + LATEST),
     ]
     assert [state.url for state in due_feeds(states, NOW)] == ["far"]
+
+
+def answered(status, url=URL, **hints):
+    facts = Exchange(url, url, fetched_at=NOW, seconds=0.1, status=status)
+    return Polled(Feed(url), FetchFailed(facts, "temporary", f"http_{status}", "x", PaceHints(**hints)))
+
+
+@pytest.mark.parametrize(
+    ("polled", "pause"),
+    [
+        (answered(429), 5 * MINUTE),
+        (answered(429, retry_after=HOUR), HOUR),
+        (answered(503, retry_after=90 * HOUR), LATEST),
+        (answered(503), None),
+        (answered(404, retry_after=HOUR), None),
+        (unchanged(retry_after=HOUR), None),
+    ],
+)
+def test_the_waiting_feeds_of_a_host_that_asks_to_stop_wait_as_long(polled, pause):
+    neighbours = [
+        FeedState("https://a.example/other", next_poll_at=NOW + MINUTE),
+        FeedState("https://elsewhere.example/", moved_to="https://A.example/moved", next_poll_at=NOW),
+        FeedState("https://user:pass@a.example/new"),
+    ]
+    others = [
+        FeedState("https://a.example/later", next_poll_at=NOW + LATEST),
+        FeedState("https://b.example/", next_poll_at=NOW),
+        FeedState("https://a.example/gone-away", moved_to="https://b.example/", next_poll_at=NOW),
+    ]
+    held = hold_back([*neighbours, *others], [polled], NOW)
+    expected = [replace(state, next_poll_at=NOW + pause) for state in neighbours] if pause else []
+    assert held == expected
+
+
+def test_of_two_answers_the_longer_pause_counts():
+    polled = [answered(429, retry_after=HOUR), answered(429, URL + "2")]
+    (held,) = hold_back([FeedState("https://a.example/other")], polled, NOW)
+    assert held.next_poll_at == NOW + HOUR
 
 
 SPANS = st.none() | st.timedeltas(timedelta(0), timedelta(days=999_999))
