@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,6 +23,7 @@ from flows.alerts.deliver import deliver_alerts
 from flows.alerts.outlet import Outlet
 from flows.display import current_display
 from flows.feeds.identity import Identified, identify_entries, keys_to_look_up
+from flows.feeds.language import detect_language
 from flows.feeds.options import PollOptions
 from flows.feeds.poll import poll_feeds
 from flows.feeds.schedule import due_feeds, schedule_poll
@@ -179,7 +180,7 @@ def judge_batch(run: MonitorRun, batch: Batch) -> None:
     with run.report.timing("identify"):
         with run.db.read() as con:
             known = articles.find_known(con, keys_to_look_up(batch.polled))
-        batch.identified = identify_entries(batch.polled, known, now=now)
+        batch.identified = _with_languages(identify_entries(batch.polled, known, now=now))
     run.report.new_articles += len(batch.identified.articles)
     if not batch.identified.articles:
         return
@@ -187,6 +188,15 @@ def judge_batch(run: MonitorRun, batch: Batch) -> None:
         _score(run, batch)
     with run.report.timing("decide"):
         _decide(run, batch, now)
+
+
+def _with_languages(found: Identified) -> Identified:
+    """Mark the new articles; no score depends on it yet, though the encoder reads English best."""
+    marked = tuple(
+        replace(article, language=detect_language(article.title, article.summary))
+        for article in found.articles
+    )
+    return replace(found, articles=marked)
 
 
 def _score(run: MonitorRun, batch: Batch) -> None:
