@@ -37,6 +37,7 @@ class Request:
     baseline: bool = True
     poll_all: bool = False
     dry_run: bool = False
+    full_text: bool = False
 
 
 def check_request(settings: Settings, request: Request) -> None:
@@ -84,6 +85,7 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
         poll=PollOptions(allow_networks=settings.allow_networks),
         baseline=request.baseline,
         poll_all=request.poll_all,
+        full_text=request.full_text,
     )
 
 

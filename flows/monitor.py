@@ -24,6 +24,7 @@ def monitor(
     baseline: bool = True,
     poll_all: bool = False,
     dry_run: bool = False,
+    full_text: bool = False,
     data: Path | None = None,
 ) -> RunReport:
     """Poll the due feeds once, score every new article for the topics, store it and deliver alerts.
@@ -34,9 +35,17 @@ def monitor(
         baseline: Store and score a feed's first poll without alerting it.
         poll_all: Poll also the feeds that are not due yet.
         dry_run: Work on a throwaway copy of the data and print alerts instead of sending them.
+        full_text: Fetch the pages of new articles too, where their sites allow it, and keep their text.
         data: Data folder. Empty: TOCSIN_DATA, else data/.
     """
-    request = Request(topics=topics, feeds=feeds, baseline=baseline, poll_all=poll_all, dry_run=dry_run)
+    request = Request(
+        topics=topics,
+        feeds=feeds,
+        baseline=baseline,
+        poll_all=poll_all,
+        dry_run=dry_run,
+        full_text=full_text,
+    )
     with open_run(load_settings(data=data), request, run_id=_run_id()) as run:
         run_steps(run, wrap=_as_task)
     create_markdown_artifact(

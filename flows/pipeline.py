@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,7 +22,9 @@ from flows.alerts.decide import AlertRules, Match, decide_alerts, find_matches, 
 from flows.alerts.deliver import deliver_alerts
 from flows.alerts.outlet import Outlet
 from flows.display import current_display
+from flows.feeds.fulltext import FullText, FullTextOptions, fetch_full_texts
 from flows.feeds.identity import Identified, identify_entries, keys_to_look_up
+from flows.feeds.language import detect_language
 from flows.feeds.options import PollOptions
 from flows.feeds.poll import Brakes, poll_feeds
 from flows.feeds.schedule import due_feeds, hold_back, schedule_poll
@@ -36,7 +38,7 @@ from models.topics import default_topics
 from storage import alerts, articles, feeds, runs, scores, topics
 from storage.database import Database
 from tocsin.errors import StorageError, TocsinError
-from tocsin.types import Alert, Feed, FeedState, FetchFailed, Polled, Score, Topic
+from tocsin.types import Alert, Article, Feed, FeedState, FetchFailed, Polled, Score, Topic
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,8 @@ Step = Callable[..., Any]
 BATCH_SIZE = 250
 # A claimed date older than this is not news, whatever feed it turns up in.
 MAX_AGE = timedelta(days=7)
+# Characters below which a summary says too little to judge an article by, if its page was read.
+SHORT_SUMMARY = 200
 # What a run may spend on waiting for a slow or failing Slack; what is left stays in the outbox.
 MAX_DELIVERY_WAIT = timedelta(minutes=2)
 
@@ -56,6 +60,7 @@ class MonitorOptions:
 
     `baseline`: a feed's first poll is stored and scored but not alerted. `poll_all`: also feeds
     that are not due. `channel` is where topics without a channel of their own alert.
+    `full_text`: the pages of new articles are fetched too.
     """
 
     feeds: tuple[Feed, ...]
@@ -64,6 +69,7 @@ class MonitorOptions:
     poll: PollOptions
     baseline: bool = True
     poll_all: bool = False
+    full_text: bool = False
 
 
 class MonitorRun:
@@ -184,14 +190,51 @@ def judge_batch(run: MonitorRun, batch: Batch) -> None:
     with run.report.timing("identify"):
         with run.db.read() as con:
             known = articles.find_known(con, keys_to_look_up(batch.polled))
-        batch.identified = identify_entries(batch.polled, known, now=now)
+        batch.identified = _with_languages(identify_entries(batch.polled, known, now=now))
     run.report.new_articles += len(batch.identified.articles)
     if not batch.identified.articles:
         return
+    if run.options.full_text:
+        with run.report.timing("full_text"):
+            _read_full_texts(run, batch)
     with run.report.timing("score"):
         _score(run, batch)
     with run.report.timing("decide"):
         _decide(run, batch, now)
+
+
+def _with_languages(found: Identified) -> Identified:
+    """Mark the new articles; no score depends on it yet, though the encoder reads English best."""
+    marked = tuple(
+        replace(article, language=detect_language(article.title, article.summary))
+        for article in found.articles
+    )
+    return replace(found, articles=marked)
+
+
+def _read_full_texts(run: MonitorRun, batch: Batch) -> None:
+    """Put the text of their pages beside new articles; where there is none, the feed's text stands."""
+    display = current_display()
+    new = batch.identified.articles
+    display.start_step("Reading articles", sum(article.url is not None for article in new))
+    found = asyncio.run(
+        fetch_full_texts(
+            new,
+            clock=run.clock,
+            options=FullTextOptions(poll=run.options.poll),
+            on_done=lambda _: display.advance_step("Reading articles"),
+        )
+    )
+    run.report.count_full_texts(found.values())
+    texts = {key: outcome.text for key, outcome in found.items() if isinstance(outcome, FullText)}
+    articles_with_text = tuple(replace(each, full_text=texts.get(each.article_id)) for each in new)
+    batch.identified = replace(batch.identified, articles=articles_with_text)
+
+
+def _telling_text(article: Article) -> str:
+    """What stands beside the headline when it is judged: the summary, or the page if that says little."""
+    is_short = len(article.summary) < SHORT_SUMMARY
+    return article.full_text if is_short and article.full_text else article.summary
 
 
 def _score(run: MonitorRun, batch: Batch) -> None:
@@ -201,7 +244,7 @@ def _score(run: MonitorRun, batch: Batch) -> None:
     display.start_step("Scoring articles", len(new))
     encoder, heads = run.judge()
     batch.embeddings = encoder.embed(
-        [compose_text(article.title, article.summary) for article in new],
+        [compose_text(article.title, _telling_text(article)) for article in new],
         progress=lambda done, _: display.move_step("Scoring articles", before + done),
     )
     batch.scores = heads.score(batch.embeddings)
@@ -246,7 +289,7 @@ def _scores_that_count(run: MonitorRun, batch: Batch) -> Iterator[Score]:
 def _find_reasons(run: MonitorRun, matches: Sequence[Match]) -> dict[tuple[int, str], str]:
     encoder, heads = run.judge()
     explained = [
-        Explained(match.article.title, match.article.summary, match.topic.name, match.score)
+        Explained(match.article.title, _telling_text(match.article), match.topic.name, match.score)
         for match in matches
     ]
     reasons = explain_matches(encoder, heads, explained)

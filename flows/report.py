@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
+from flows.feeds.fulltext import FullTextOutcome
 from tocsin.types import Fetched, FetchFailed, NotModified, Polled
 
 
@@ -46,6 +47,8 @@ class RunReport:
     failed: int = 0
     entries: int = 0
     new_articles: int = 0
+    full_texts: int = 0
+    full_text_failures: dict[str, int] = field(default_factory=dict)
     matches: dict[str, int] = field(default_factory=dict)
     alerts: AlertCounts = field(default_factory=AlertCounts)
     failures: list[FeedFailure] = field(default_factory=list)
@@ -69,6 +72,16 @@ class RunReport:
         self.not_modified += kinds[NotModified]
         self.failed += kinds[FetchFailed]
         self.entries += sum(len(item.parsed.entries) for item in polled if item.parsed)
+
+    def count_full_texts(self, outcomes: Iterable[FullTextOutcome]) -> None:
+        """Add what came of fetching article pages: texts, and failures by reason."""
+        reasons = Counter(self.full_text_failures)
+        for outcome in outcomes:
+            if isinstance(outcome, FetchFailed):
+                reasons[outcome.reason] += 1
+            else:
+                self.full_texts += 1
+        self.full_text_failures = dict(reasons.most_common())
 
     def count_matches(self, topics: list[str]) -> None:
         """Add one match for every topic name in the list."""

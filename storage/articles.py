@@ -20,6 +20,8 @@ _ARTICLES: Columns = {
     "published_at": INSTANT,
     "first_seen_at": INSTANT,
     "run_id": TEXT,
+    "language": TEXT,
+    "full_text": TEXT,
 }
 _ENTRIES: Columns = {
     "feed_url": TEXT,
@@ -102,6 +104,8 @@ def _write_article(article: Article, run_id: str) -> tuple[object, ...]:
         article.published_at,
         article.first_seen_at,
         run_id,
+        article.language,
+        article.full_text,
     )
 
 

@@ -278,6 +278,8 @@ class Article:
 
     `article_id` is a 63-bit hash of the identity that was seen first, so the same article gets the
     same id again if a run is repeated. `published_at` is claimed, `first_seen_at` is ours.
+    `language` is an ISO 639-1 code, None if the text tells too little; `full_text` is what the
+    article's page says, where that was asked for and could be had.
     """
 
     article_id: int
@@ -288,6 +290,8 @@ class Article:
     feed_url: str
     published_at: datetime | None
     first_seen_at: datetime
+    language: str | None = None
+    full_text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

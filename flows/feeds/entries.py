@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from flows.feeds.boilerplate import cut_boilerplate
 from flows.feeds.text import MAX_SUMMARY, MAX_TITLE, tidy
 from flows.feeds.urls import absolute_web_url
 from tocsin.types import Entry
@@ -46,7 +47,7 @@ class EntryList:
     def add(self, draft: Draft) -> None:
         """Keep the entry if it says anything; without a title its summary's beginning is one."""
         title = tidy(draft.title, limit=MAX_TITLE)
-        summary = tidy(draft.summary, limit=MAX_SUMMARY)
+        summary = cut_boilerplate(tidy(draft.summary, limit=MAX_SUMMARY))
         if not (title or summary):
             self.dropped += 1
             return

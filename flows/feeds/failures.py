@@ -6,7 +6,17 @@ from tocsin.types import FetchFailed, FetchOutcome, Severity
 
 _HARD = frozenset({"bad_url", "forbidden_address", "http_401", "http_410"})
 _TEMPORARY = frozenset(
-    {"connect_failed", "connection_lost", "cut_body", "dns_failed", "host_paused", "timeout", "too_slow"}
+    {
+        "connect_failed",
+        "connection_lost",
+        "cut_body",
+        "dns_failed",
+        "host_paused",
+        "out_of_time",
+        "robots_unknown",
+        "timeout",
+        "too_slow",
+    }
     | {f"http_{status}" for status in (408, 425, 429, 500, 502, 503, 504, *range(520, 525), 529)}
 )
 _STATUS_ADVICE = {

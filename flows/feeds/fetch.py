@@ -136,20 +136,28 @@ async def fetch_feed(
     options: PollOptions = DEFAULTS,
 ) -> FetchOutcome:
     """Fetch a feed; whatever goes wrong with it is a `FetchFailed`, never an exception."""
+    outcome = await fetch_quietly(client, feed, state=state, now=now, options=options)
+    _log_outcome(outcome)
+    return outcome
+
+
+async def fetch_quietly(
+    client: Client, feed: Feed, *, state: FeedState, now: datetime, options: PollOptions
+) -> FetchOutcome:
+    """Fetch like `fetch_feed`, and leave the log to the caller; what is fetched need not be a feed."""
     attempt = _Attempt(feed, state, now, options)
     try:
         async with asyncio.timeout(options.total_seconds):
             outcome = await _follow(client, attempt)
         if isinstance(outcome, Fetched) and should_test_validators(state, now, asked=attempt.url):
             outcome = await _test_validators(client, attempt, outcome)
+        return outcome  # noqa: TRY300  what fails while the validators are tested is a failure too
     except TimeoutError:
-        outcome = attempt.failed("too_slow", f"Server took longer than {options.total_seconds:g} s in all")
+        return attempt.failed("too_slow", f"Server took longer than {options.total_seconds:g} s in all")
     except FeedError as error:
-        outcome = attempt.failed(error.reason, str(error))
+        return attempt.failed(error.reason, str(error))
     except _FAILURES as error:
-        outcome = attempt.failed(*explain_failure(error))
-    _log_outcome(outcome)
-    return outcome
+        return attempt.failed(*explain_failure(error))
 
 
 def explain_failure(error: Exception) -> tuple[str, str]:

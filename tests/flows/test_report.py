@@ -21,9 +21,7 @@ def report():
     ],
     ids=["nothing due", "some fetched", "some not modified", "all failed", "an alert is stuck"],
 )
-def test_a_run_succeeded_if_nothing_needs_a_person(
-    report, fetched, not_modified, failed, errors, succeeded
-):
+def test_a_run_succeeded_if_nothing_needs_a_person(report, fetched, not_modified, failed, errors, succeeded):
     report.fetched, report.not_modified, report.failed = fetched, not_modified, failed
     report.delivery_errors = errors
     assert report.succeeded is succeeded

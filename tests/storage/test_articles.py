@@ -18,7 +18,11 @@ def count(con, table: str) -> int:
 
 def test_an_article_is_stored_as_it_is(con, make_article, now):
     article = make_article(
-        LARGEST_KEY, title="„Ünïcode” 漢字 \U0001f514 -- '; DROP TABLE articles", published_at=None
+        LARGEST_KEY,
+        title="„Ünïcode” 漢字 \U0001f514 -- '; DROP TABLE articles",
+        published_at=None,
+        language="de",
+        full_text="First paragraph.\nSecond one.",
     )
     assert store_articles(con, "run", articles=[article], sightings=[], keys={}) == 1
     assert con.execute("FROM articles").fetchall() == [
@@ -32,8 +36,15 @@ def test_an_article_is_stored_as_it_is(con, make_article, now):
             None,
             now,
             "run",
+            "de",
+            "First paragraph.\nSecond one.",
         )
     ]
+
+
+def test_an_article_without_language_and_full_text_has_none_stored(con, make_article):
+    store_articles(con, "run", articles=[make_article(1)], sightings=[], keys={})
+    assert con.execute("SELECT language, full_text FROM articles").fetchall() == [(None, None)]
 
 
 def test_storing_again_changes_nothing(con, make_article, make_sighting):

@@ -21,6 +21,7 @@ from tocsin.settings import export_prefect_defaults, load_settings
 @click.option("--no-baseline", is_flag=True, help="Alert on a feed's first poll too.")
 @click.option("--now", "poll_all", is_flag=True, help="Poll also the feeds that are not due yet.")
 @click.option("--dry-run", is_flag=True, help="Keep nothing; print the alerts that would be sent.")
+@click.option("--full-text", is_flag=True, help="Fetch the pages of new articles too, and keep their text.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one object as the last line; alerts go to stderr."
 )
@@ -33,6 +34,7 @@ def monitor(  # noqa: PLR0913  click passes every option
     no_baseline: bool,
     poll_all: bool,
     dry_run: bool,
+    full_text: bool,
     as_json: bool,
     verbose: bool,
 ) -> None:
@@ -56,6 +58,7 @@ def monitor(  # noqa: PLR0913  click passes every option
         baseline=not no_baseline,
         poll_all=poll_all,
         dry_run=dry_run,
+        full_text=full_text,
     )
     check_request(settings, request)
     with show_bars(alerts_to_stderr=as_json) as bars, showing(bars):
@@ -65,6 +68,7 @@ def monitor(  # noqa: PLR0913  click passes every option
             baseline=request.baseline,
             poll_all=poll_all,
             dry_run=dry_run,
+            full_text=full_text,
             data=settings.data,
         )
     print_report(report, make_console(stderr=as_json))
