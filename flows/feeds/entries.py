@@ -17,6 +17,15 @@ _AHEAD = timedelta(days=2)
 _TITLE_FROM_SUMMARY = 120
 
 
+def iso_moment(value: str) -> datetime | None:
+    """Read an ISO 8601 date as aware UTC, None if it is none; without a zone it is UTC already."""
+    try:
+        moment = datetime.fromisoformat(value.strip())
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """The pieces of one entry; text is plain already, the URL may be relative to `base`."""

@@ -16,6 +16,7 @@ import feedparser
 from flows.feeds.discover import find_feed_links, looks_like_html
 from flows.feeds.entries import Draft, EntryList
 from flows.feeds.jsonfeed import parse_json_feed
+from flows.feeds.sitemap import looks_like_sitemap, parse_sitemap
 from flows.feeds.text import MAX_SUMMARY, MAX_TITLE, plain_text, tidy
 from tocsin.errors import FeedError
 from tocsin.types import ParsedFeed
@@ -35,7 +36,7 @@ _PERIODS = {
 
 
 def parse_feed(body: bytes, *, content_type: str | None, url: str, now: datetime) -> ParsedFeed:
-    """Read RSS, RDF, Atom or JSON Feed; entries in the feed's own order.
+    """Read RSS, RDF, Atom, JSON Feed or a news sitemap; entries in the feed's own order.
 
     `url` is where the body came from, the base of relative links. Ill-formed feeds give what can
     be read of them, and a note.
@@ -48,7 +49,10 @@ def parse_feed(body: bytes, *, content_type: str | None, url: str, now: datetime
         raise FeedError("empty", "Body from this URL is empty")
     if start.startswith(_JSON_START):
         return parse_json_feed(body, url=url, now=now)
-    found = _run_feedparser(_prepared(body), content_type, url)
+    body = _prepared(body)
+    if looks_like_sitemap(body):
+        return parse_sitemap(body, url=url, now=now)
+    found = _run_feedparser(body, content_type, url)
     entries = EntryList(now)
     for entry in found.entries:
         if not entries.is_full:
