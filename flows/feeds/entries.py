@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from flows.feeds.boilerplate import cut_boilerplate
-from flows.feeds.text import MAX_SUMMARY, MAX_TITLE, tidy
-from flows.feeds.urls import absolute_web_url
+from flows.feeds.text import MAX_SUMMARY, MAX_TITLE, plain_text, tidy
+from flows.feeds.urls import MAX_URL_LENGTH, absolute_web_url
 from tocsin.types import Entry
 
 MAX_ENTRIES = 2_000
@@ -16,6 +17,56 @@ _MAX_OUTLET = 200
 _EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 _AHEAD = timedelta(days=2)
 _TITLE_FROM_SUMMARY = 120
+# A closing tag, or an opening one that text about HTML seldom holds alone.
+_MARKUP = re.compile(r"</[a-z][a-z0-9]*\s*>|<(?:script|style|img|iframe|svg|br|p|div)\b", re.IGNORECASE)
+_PERIODS = {
+    "hourly": timedelta(hours=1),
+    "daily": timedelta(days=1),
+    "weekly": timedelta(weeks=1),
+    "monthly": timedelta(days=30),
+    "yearly": timedelta(days=365),
+}
+
+
+# A URL that resolving against any base leaves as it is.
+_PLAIN_URL = re.compile(
+    r"https?://[\w.-]+(?::\d{1,4})?(?:/[\w.~%+,:&=!$-]+)*/?(?:\?[\w.~%+,:&=!$/?-]+)?(?:#[\w.~%+,:&=!$/?-]+)?",
+    re.ASCII,
+)
+
+
+def is_plain_web_url(value: str) -> bool:
+    """Tell a URL so usual that `absolute_web_url` gives it back as it is."""
+    return len(value) <= MAX_URL_LENGTH and _PLAIN_URL.fullmatch(value) is not None
+
+
+def readable(value: str, kind: object, *, limit: int) -> str:
+    """Plain text stays as it is (it may speak of tags) unless it was HTML under a wrong name."""
+    is_plain = kind == "text/plain" and not _MARKUP.search(value)
+    return tidy(value, limit=limit) if is_plain else plain_text(value, limit=limit)
+
+
+def time_to_live(minutes: str, period: str, frequency: str) -> timedelta | None:
+    """How long a feed says it stays as it is: RSS `ttl` in minutes, else the syndication module."""
+    number = _number(minutes)
+    if number:
+        return timedelta(minutes=number)
+    each = _PERIODS.get(period.strip().lower())
+    return each / (_number(frequency) or 1) if each else None
+
+
+def _number(value: str) -> int | None:
+    text = value.strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+
+def iso_moment(value: str) -> datetime | None:
+    """Read an ISO 8601 date as aware UTC, None if it is none; without a zone it is UTC already."""
+    try:
+        moment = datetime.fromisoformat(value.strip())
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +80,11 @@ class Draft:
     guid: str | None = None
     published_at: datetime | None = None
     outlet: str | None = None
+
+
+def _web_url(draft: Draft) -> str | None:
+    is_plain = draft.url is not None and is_plain_web_url(draft.url)
+    return draft.url if is_plain else absolute_web_url(draft.base, draft.url)
 
 
 @dataclass(slots=True)
@@ -55,7 +111,7 @@ class EntryList:
             Entry(
                 title=title or tidy(summary, limit=_TITLE_FROM_SUMMARY),
                 summary=summary,
-                url=absolute_web_url(draft.base, draft.url),
+                url=_web_url(draft),
                 guid=tidy(draft.guid or "", limit=_MAX_GUID) or None,
                 published_at=self._plausible(draft.published_at),
                 outlet=tidy(draft.outlet or "", limit=_MAX_OUTLET) or None,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import cast
 
-from flows.feeds.entries import Draft, EntryList
+from flows.feeds.entries import Draft, EntryList, iso_moment
 from flows.feeds.text import MAX_SUMMARY, MAX_TITLE, plain_text, tidy
 from tocsin.errors import FeedError
 from tocsin.types import ParsedFeed
@@ -56,7 +56,7 @@ def _draft(item: JsonObject, base: str) -> Draft:
         summary=_summary(item),
         url=_text(item, "url") or _text(item, "external_url") or None,
         guid=_text(item, "id") or None,
-        published_at=_moment(_text(item, "date_published") or _text(item, "date_modified")),
+        published_at=iso_moment(_text(item, "date_published") or _text(item, "date_modified")),
     )
 
 
@@ -70,11 +70,3 @@ def _text(values: JsonObject, key: str) -> str:
     value = values.get(key)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return str(value) if isinstance(value, str) or is_number else ""
-
-
-def _moment(value: str) -> datetime | None:
-    try:
-        moment = datetime.fromisoformat(value.strip())
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None

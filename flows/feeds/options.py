@@ -18,9 +18,9 @@ class PollOptions:
     `max_received_bytes` counts what came over the wire, `max_body_bytes` what it decompressed to.
     `allow_networks` are the private networks that a person opened. `host_gap_seconds` is the least
     time between the starts of two feeds of one host, but for this machine's own. The first
-    `inline_parse_bytes` are parsed without worker processes, which cost more to start than they
-    save; not so a body over `inline_body_bytes`, as only a process can be stopped after
-    `parse_seconds`.
+    `inline_parse_bytes` that the fast path does not take are parsed without worker processes, which
+    cost more to start than they save; not so a body over `inline_body_bytes`, as only a process can
+    be stopped after `parse_seconds`.
     """
 
     user_agent: str = "Tocsin/0.1 (+feed reader)"

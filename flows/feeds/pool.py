@@ -1,6 +1,7 @@
-"""Parsing away from the event loop: in a thread while little came, in processes once it pays.
+"""Where bodies are parsed: at once what the fast path takes, the rest away from the event loop.
 
-A body that kills or hangs its worker costs that body only.
+Away means in a thread while little came, in processes once it pays. A body that kills or hangs its
+worker costs that body only.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from datetime import datetime
 from types import FrameType
 
 from flows.feeds.options import PollOptions
-from flows.feeds.parse import parse_feed
+from flows.feeds.parse import parse_feed, parse_quickly
 from flows.feeds.urls import loggable
 from tocsin.errors import FeedError
 from tocsin.types import ParsedFeed
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 ParseResult = ParsedFeed | FeedError
 Parse = Callable[["ParseJob"], "ParsedFeed | Refusal"]
+ParseQuickly = Callable[["ParseJob"], "ParsedFeed | None"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +56,28 @@ def parse_job(job: ParseJob) -> ParsedFeed | Refusal:
         return Refusal(error.reason, str(error))
 
 
-class ParserPool:
-    """Parses bodies one call at a time or many at once; close it to end its processes."""
+def parse_job_quickly(job: ParseJob) -> ParsedFeed | None:
+    """Parse one body by the fast path, or give None."""
+    return parse_quickly(job.body, content_type=job.content_type, url=job.url, now=job.now)
 
-    def __init__(self, options: PollOptions, parse: Parse = parse_job) -> None:
+
+class ParserPool:
+    """Parses bodies one call at a time or many at once; close it to end its processes.
+
+    `quickly` runs on the event loop: it takes a millisecond or two for a usual body, and bodies over
+    `inline_body_bytes` are not given to it.
+    """
+
+    def __init__(
+        self,
+        options: PollOptions,
+        parse: Parse = parse_job,
+        *,
+        quickly: ParseQuickly = parse_job_quickly,
+    ) -> None:
         self._options = options
         self._parse = parse
+        self._quickly = quickly
         self._inline_left = options.inline_parse_bytes
         self._inline_turn = asyncio.Lock()
         self._alone_turn = asyncio.Lock()
@@ -71,6 +89,11 @@ class ParserPool:
         return FeedError(result.reason, result.message) if isinstance(result, Refusal) else result
 
     async def _run(self, job: ParseJob) -> ParsedFeed | Refusal:
+        if len(job.body) <= self._options.inline_body_bytes:
+            await asyncio.sleep(0)  # bodies that came together leave the loop a turn between them
+            parsed = self._quickly(job)
+            if parsed is not None:
+                return parsed
         if len(job.body) <= min(self._inline_left, self._options.inline_body_bytes):
             self._inline_left -= len(job.body)
             async with self._inline_turn:  # threads would only fight for the interpreter

@@ -37,7 +37,9 @@ def plain_text(value: str, *, limit: int) -> str:
 
 def tidy(value: str, *, limit: int) -> str:
     """Collapse white space, drop what cannot be seen, and cut at a word within `limit` characters."""
-    value = " ".join(_INVISIBLE.sub("", value[: limit * 8]).split())
+    value = " ".join(value[: limit * 8].split())
+    if not value.isprintable():  # which is far cheaper than the expression, and hardly ever so
+        value = " ".join(_INVISIBLE.sub("", value).split())
     if len(value) <= limit:
         return value
     head = value[: limit - 1]

@@ -56,7 +56,7 @@ def test_the_request_names_us_and_what_we_read(server, fetch):
     headers = server.requests[0].headers
     assert headers["user-agent"] == "Tocsin/0.1 (+feed reader)"
     assert "application/feed+json" in headers["accept"]
-    assert headers["accept-encoding"] == "gzip, deflate"
+    assert headers["accept-encoding"] == "gzip, deflate, br, zstd"
 
 
 def test_validators_are_sent_back_and_a_304_keeps_them(server, fetch, now):
