@@ -21,14 +21,13 @@ from functools import partial
 
 import numpy as np
 
+from flows.feeds.health import SILENT_FOR, find_warnings
 from flows.feeds.schedule import schedule_poll
 from tocsin.types import Entry, Exchange, Feed, FeedState, Fetched, NotModified, ParsedFeed, Polled
 
 START = datetime(2026, 11, 16, tzinfo=UTC)  # a Monday
 DAY, HOUR, MINUTE = 86_400.0, 3_600.0, 60.0
 FIXED = 600.0
-# Polling goes on, uncounted, until the last entries of the week have been fetched.
-AFTERMATH = 7 * HOUR
 WEEKEND = 0.6
 
 
@@ -40,6 +39,7 @@ class SimFeed:
     times: np.ndarray
     past: int
     window: int
+    is_dead: bool
     has_dates: bool
     answers_304: bool
 
@@ -52,6 +52,8 @@ class Tally:
     in_vain: int
     missed: int
     delays: np.ndarray
+    warned_dead: int = 0
+    warned_alive: int = 0
 
 
 def make_feed(number: int, *, seed: int, days: float) -> SimFeed:
@@ -69,7 +71,9 @@ def make_feed(number: int, *, seed: int, days: float) -> SimFeed:
         times = np.sort(np.repeat(times, batch) + rng.uniform(0, 5 * MINUTE, len(times) * batch))
     past = int(np.searchsorted(times, 0.0))
     times, past = times[max(past - window, 0) :], min(past, window)
-    return SimFeed(number, times, past, window, bool(rng.random() < 0.9), bool(rng.random() < 0.75))
+    return SimFeed(
+        number, times, past, window, kind < 0.08, bool(rng.random() < 0.9), bool(rng.random() < 0.75)
+    )
 
 
 def _publish(rng: np.random.Generator, per_day: float, *, days: float, before: int) -> np.ndarray:
@@ -123,7 +127,9 @@ def poll_adaptive(feed: SimFeed, *, seed: int, days: float) -> Tally:
     delays: list[np.ndarray] = []
     tally = Tally(0, 0, 0, np.empty(0))
     seen = 0
-    for now, seen_before in _polls(feed, seed=seed, end=end):
+    warned = False
+    for now, seen_before, state in _polls(feed, seed=seed, end=end):
+        warned = warned or _is_warned(state, now)
         seen = int(np.searchsorted(times, now, side="right"))
         new = seen - seen_before
         tally.requests += now < end
@@ -133,18 +139,27 @@ def poll_adaptive(feed: SimFeed, *, seed: int, days: float) -> Tally:
             tally.missed += max(min(new, seen - feed.past) - len(fresh), 0)
             delays.append(now - fresh)
     tally.delays = np.concatenate(delays) if delays else tally.delays
+    tally.warned_dead, tally.warned_alive = warned and feed.is_dead, warned and not feed.is_dead
     return tally
 
 
-def _polls(feed: SimFeed, *, seed: int, end: float) -> Iterator[tuple[float, int]]:
-    """Give each poll's time and how many entries had appeared by the one before."""
+def _is_warned(state: FeedState, now: float) -> bool:
+    at = START + timedelta(seconds=now)
+    is_quiet = state.last_new_at is not None and at - state.last_new_at >= SILENT_FOR
+    return is_quiet and bool(find_warnings([state], at))
+
+
+def _polls(feed: SimFeed, *, seed: int, end: float) -> Iterator[tuple[float, int, FeedState]]:
+    """Give each poll's time, how many entries had appeared by the one before, and what it left.
+
+    Polling goes on after the end until the last entries have been fetched.
+    """
     jitter = random.Random(f"{seed}/{feed.number}").random
     known = Feed(f"https://{feed.number}.example/feed")
     state, now, seen = FeedState(known.url), 0.0, 0
     times = feed.times.tolist()
-    while now < end + AFTERMATH:
-        yield now, seen
-        before = seen
+    while now < end or seen < len(times):
+        before, polled_at = seen, now
         while seen < len(times) and times[seen] <= now:
             seen += 1
         at = START + timedelta(seconds=now)
@@ -153,6 +168,7 @@ def _polls(feed: SimFeed, *, seed: int, end: float) -> Iterator[tuple[float, int
         state = schedule_poll(state, polled, now=at, seen_share=share, jitter=jitter())
         assert state.next_poll_at is not None
         now = -(-(state.next_poll_at - START).total_seconds() // MINUTE) * MINUTE
+        yield polled_at, before, state
 
 
 def _answer(feed: SimFeed, known: Feed, seen: int, new: int, *, is_first: bool) -> Polled:
@@ -191,6 +207,8 @@ def add_up(tallies: Sequence[Tally]) -> Tally:
         in_vain=sum(tally.in_vain for tally in tallies),
         missed=sum(tally.missed for tally in tallies),
         delays=np.concatenate([tally.delays for tally in tallies]),
+        warned_dead=sum(tally.warned_dead for tally in tallies),
+        warned_alive=sum(tally.warned_alive for tally in tallies),
     )
 
 
@@ -221,6 +239,7 @@ def main() -> int:
     print("|---|---|---|---|---|---|---|---|---|")
     print(show("every 10 minutes", fixed))
     print(show("adaptive", adaptive))
+    print(f"\nwarned as silent: {adaptive.warned_dead} dead feeds, {adaptive.warned_alive} living ones")
     print(f"\n{time.monotonic() - began:.0f} s", file=sys.stderr)
     wins = adaptive.requests < fixed.requests and all(
         np.percentile(adaptive.delays, share) < np.percentile(fixed.delays, share) for share in (50, 95)
