@@ -66,6 +66,7 @@ def test_text_is_plain_visible_and_within_its_limit():
     [
         ("utf-8", "text/html", ""),
         ("utf-8", "text/html; charset=iso-8859-1", ""),
+        ("utf-16", "text/html", ""),
         ("windows-1251", "text/html; charset=windows-1251", ""),
         ("windows-1251", "text/html", "<meta charset='windows-1251'>"),
         ("windows-1251", "text/html; charset=nonsense", "<meta charset=windows-1251>"),

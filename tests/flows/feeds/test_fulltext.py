@@ -127,6 +127,10 @@ def test_what_is_no_article_is_a_failure_with_its_reason(server, html, read):
     assert reasons(found) == [*urls, "not_html", "text"]
 
 
+def test_a_page_that_begins_with_a_long_comment_is_read_as_its_server_calls_it(html, read):
+    assert reasons(read(html("/1", b"<!--" + b" ad" * 2000 + b"-->" + PAGE))) == ["text"]
+
+
 def test_a_body_that_is_no_page_is_not_read(server, read):
     def endless(connection):
         connection.send(b"HTTP/1.1 200 OK\r\ncontent-type: video/mp4\r\n\r\n")
