@@ -110,6 +110,8 @@ class RunReport:
                 f"{self.alerts.decided} / {self.alerts.delivered} / {self.alerts.pending}"
             ),
         }
+        if self.full_texts or self.full_text_failures:
+            rows["Full texts / failed"] = f"{self.full_texts} / {sum(self.full_text_failures.values())}"
         lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]
         if self.matches:
             lines += ["", "| Topic | Matches |", "|---|---|"]

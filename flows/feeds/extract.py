@@ -6,6 +6,7 @@ Pages are hostile until proven otherwise: a worker has bounds of time and memory
 from __future__ import annotations
 
 import asyncio
+import codecs
 import logging
 import math
 import multiprocessing
@@ -110,6 +111,8 @@ def _tidy_lines(text: str, limit: int) -> str:
 
 def _decode(page: Page) -> str:
     """UTF-8 where it fits, else as the header or the page says, else as browsers guess."""
+    if page.body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return page.body.decode("utf-16", "replace")
     in_header = _HEADER_CHARSET.search(page.content_type or "")
     in_page = _META_CHARSET.search(page.body[:4096])
     named = [in_header.group(1)] if in_header else []

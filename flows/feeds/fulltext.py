@@ -203,7 +203,7 @@ class _Pass:
 
     async def _extract(self, fetched: Fetched) -> FullTextOutcome:
         exchange = fetched.exchange
-        if not looks_like_html(fetched.body):
+        if not fetched.content_type and not looks_like_html(fetched.body):
             return _failed(exchange, Refusal("not_html", "Page is not HTML"))
         page = Page(fetched.body, fetched.content_type, self._options.max_characters)
         text = await self._extractor.extract(page)

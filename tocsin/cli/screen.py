@@ -99,6 +99,9 @@ def _counts(report: RunReport) -> Table:
         "new articles": f"{report.new_articles:,}",
         "alerts": f"{alerts.decided:,} decided, {alerts.delivered:,} delivered, {alerts.pending:,} pending",
     }
+    if report.full_texts or report.full_text_failures:
+        missing = sum(report.full_text_failures.values())
+        rows["full texts"] = f"{report.full_texts:,} read, {missing:,} not to be had"
     if alerts.failed:
         rows["alerts"] += f", {alerts.failed:,} refused"
     for name, value in rows.items():
