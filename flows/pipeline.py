@@ -176,17 +176,22 @@ def poll_batch(run: MonitorRun, batch: Batch) -> None:
 def judge_batch(run: MonitorRun, batch: Batch) -> None:
     """Tell new articles from those seen, score them, and decide which of them ring."""
     now = run.clock()
-    with run.report.timing("identify"):
-        with run.db.read() as con:
-            known = articles.find_known(con, keys_to_look_up(batch.polled))
-        batch.identified = identify_entries(batch.polled, known, now=now)
-    run.report.new_articles += len(batch.identified.articles)
+    identify_batch(run, batch, now=now)
     if not batch.identified.articles:
         return
     with run.report.timing("score"):
         _score(run, batch)
     with run.report.timing("decide"):
         _decide(run, batch, now)
+
+
+def identify_batch(run: MonitorRun, batch: Batch, *, now: datetime) -> None:
+    """Tell the batch's new articles from those seen before."""
+    with run.report.timing("identify"):
+        with run.db.read() as con:
+            known = articles.find_known(con, keys_to_look_up(batch.polled))
+        batch.identified = identify_entries(batch.polled, known, now=now)
+    run.report.new_articles += len(batch.identified.articles)
 
 
 def _score(run: MonitorRun, batch: Batch) -> None:
