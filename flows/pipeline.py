@@ -22,7 +22,7 @@ from flows.alerts.decide import AlertRules, Match, decide_alerts, find_matches, 
 from flows.alerts.deliver import deliver_alerts
 from flows.alerts.outlet import Outlet
 from flows.display import current_display
-from flows.feeds.identity import Identified, identify_entries, keys_to_look_up
+from flows.feeds.identity import Identified, Identities
 from flows.feeds.options import PollOptions
 from flows.feeds.poll import poll_feeds
 from flows.feeds.schedule import due_feeds, schedule_poll
@@ -188,10 +188,16 @@ def judge_batch(run: MonitorRun, batch: Batch) -> None:
 def identify_batch(run: MonitorRun, batch: Batch, *, now: datetime) -> None:
     """Tell the batch's new articles from those seen before."""
     with run.report.timing("identify"):
-        with run.db.read() as con:
-            known = articles.find_known(con, keys_to_look_up(batch.polled))
-        batch.identified = identify_entries(batch.polled, known, now=now)
+        identities = Identities(batch.polled)
+        batch.identified = identities.tie(_find_known(run, identities.keys), now=now)
     run.report.new_articles += len(batch.identified.articles)
+
+
+def _find_known(run: MonitorRun, keys: Sequence[int]) -> dict[int, int]:
+    if not keys:  # nothing changed: the commonest poll, not worth opening the file for
+        return {}
+    with run.db.read() as con:
+        return articles.find_known(con, keys)
 
 
 def _score(run: MonitorRun, batch: Batch) -> None:
