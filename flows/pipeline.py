@@ -23,7 +23,7 @@ from flows.alerts.deliver import deliver_alerts
 from flows.alerts.outlet import Outlet
 from flows.display import current_display
 from flows.feeds.fulltext import FullText, FullTextOptions, fetch_full_texts
-from flows.feeds.identity import Identified, identify_entries, keys_to_look_up
+from flows.feeds.identity import Identified, Identities
 from flows.feeds.language import detect_language
 from flows.feeds.options import PollOptions
 from flows.feeds.poll import Brakes, poll_feeds
@@ -187,13 +187,11 @@ def poll_batch(run: MonitorRun, batch: Batch) -> None:
 def judge_batch(run: MonitorRun, batch: Batch) -> None:
     """Tell new articles from those seen, score them, and decide which of them ring."""
     now = run.clock()
-    with run.report.timing("identify"):
-        with run.db.read() as con:
-            known = articles.find_known(con, keys_to_look_up(batch.polled))
-        batch.identified = _with_languages(identify_entries(batch.polled, known, now=now))
-    run.report.new_articles += len(batch.identified.articles)
+    identify_batch(run, batch, now=now)
     if not batch.identified.articles:
         return
+    with run.report.timing("languages"):
+        batch.identified = _with_languages(batch.identified)
     if run.options.full_text:
         with run.report.timing("full_text"):
             _read_full_texts(run, batch)
@@ -201,6 +199,21 @@ def judge_batch(run: MonitorRun, batch: Batch) -> None:
         _score(run, batch)
     with run.report.timing("decide"):
         _decide(run, batch, now)
+
+
+def identify_batch(run: MonitorRun, batch: Batch, *, now: datetime) -> None:
+    """Tell the batch's new articles from those seen before."""
+    with run.report.timing("identify"):
+        identities = Identities(batch.polled)
+        batch.identified = identities.tie(_find_known(run, identities.keys), now=now)
+    run.report.new_articles += len(batch.identified.articles)
+
+
+def _find_known(run: MonitorRun, keys: Sequence[int]) -> dict[int, int]:
+    if not keys:  # nothing changed: the commonest poll, not worth opening the file for
+        return {}
+    with run.db.read() as con:
+        return articles.find_known(con, keys)
 
 
 def _with_languages(found: Identified) -> Identified:

@@ -12,6 +12,7 @@ import ssl
 import time
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
@@ -115,16 +116,21 @@ def open_client(options: PollOptions = DEFAULTS, *, resolve: Resolve = resolve_h
     """Open the one client of a poll: no proxies, no cookies, no redirects of its own, checked addresses."""
     for noisy in ("httpx", "httpcore"):  # they print whole URLs, which may hold secrets
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    context = httpx.create_ssl_context(trust_env=False)
     backend = CheckedBackend(options.allow_networks, resolve)
     return httpx.AsyncClient(
-        transport=CheckedTransport(backend, context, connections=options.concurrency),
+        transport=CheckedTransport(backend, _tls_context(), connections=options.concurrency),
         headers={"User-Agent": options.user_agent, "Accept": _ACCEPT, "Accept-Encoding": ACCEPT_ENCODING},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         timeout=httpx.Timeout(options.read_seconds, connect=options.connect_seconds),
         follow_redirects=False,
         trust_env=False,
     )
+
+
+@cache
+def _tls_context() -> ssl.SSLContext:
+    """The trusted authorities, read once a process: that takes as long as twenty answers of 304."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 async def fetch_feed(

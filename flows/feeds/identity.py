@@ -63,28 +63,44 @@ class _Item:
 _Tied = tuple[_Item, int]  # an entry and the id of its article
 
 
+class Identities:
+    """The entries of a poll with the identities of each, worked out once and used for both questions."""
+
+    def __init__(self, polled: Sequence[Polled]) -> None:
+        self._items = [item for each in polled for item in _items(each)]
+
+    @property
+    def keys(self) -> list[int]:
+        """All identities in the poll, sorted, so that storage is asked once."""
+        return sorted({key for item in self._items for key in item.keys})
+
+    def tie(self, known: Mapping[int, int], *, now: datetime) -> Identified:
+        """Tie the entries to articles, as `identify_entries` says."""
+        tied = [pair for group in _connected(self._items) for pair in _tie(group, known)]
+        tied.sort(key=lambda pair: pair[0].rank())
+        creators = _creators(tied, known)
+        articles = tuple(_article(creators[article_id], article_id, now) for article_id in sorted(creators))
+        return Identified(
+            articles=articles,
+            sightings=_sightings(tied, creators, now),
+            keys=_keys_to_remember(tied, known),
+            new_per_feed=Counter(article.feed_url for article in articles),
+            seen_share=_seen_share(self._items, known),
+        )
+
+
 def identify_entries(polled: Sequence[Polled], known: Mapping[int, int], *, now: datetime) -> Identified:
     """Tie the entries of a poll to articles, known (`known`: identity to article id) or new.
 
     The order of `polled` and of entries does not matter. Repeating it with `known` and the
     returned `keys` together gives the same article ids and nothing new.
     """
-    items = [item for each in polled for item in _items(each)]
-    tied = [pair for group in _connected(items) for pair in _tie(group, known)]
-    creators = _creators(tied, known)
-    articles = tuple(_article(creators[article_id], article_id, now) for article_id in sorted(creators))
-    return Identified(
-        articles=articles,
-        sightings=_sightings(tied, creators, now),
-        keys=_keys_to_remember(tied, known),
-        new_per_feed=Counter(article.feed_url for article in articles),
-        seen_share=_seen_share(items, known),
-    )
+    return Identities(polled).tie(known, now=now)
 
 
 def keys_to_look_up(polled: Sequence[Polled]) -> list[int]:
     """All identities in a poll, sorted, so that storage is asked once."""
-    return sorted({key for each in polled for item in _items(each) for key in item.keys})
+    return Identities(polled).keys
 
 
 def entry_keys(
@@ -187,10 +203,10 @@ def _tie(group: Sequence[_Item], known: Mapping[int, int]) -> list[_Tied]:
 
 
 def _creators(tied: Sequence[_Tied], known: Mapping[int, int]) -> dict[int, _Item]:
-    """The first-ranked entry of each new article."""
+    """The first-ranked entry of each new article; `tied` is sorted by rank."""
     old = set(known.values())
     creators: dict[int, _Item] = {}
-    for item, article_id in sorted(tied, key=lambda pair: pair[0].rank()):
+    for item, article_id in tied:
         if article_id not in old:
             creators.setdefault(article_id, item)
     return creators
@@ -218,9 +234,12 @@ def _outlet(item: _Item) -> str:
 
 
 def _sightings(tied: Sequence[_Tied], creators: Mapping[int, _Item], now: datetime) -> tuple[Sighting, ...]:
-    """One sighting per feed and article: the creator's own where there is one, else the first-ranked."""
+    """One sighting per feed and article: the creator's own where there is one, else the first-ranked.
+
+    `tied` is sorted by rank.
+    """
     chosen: dict[tuple[str, int], _Item] = {}
-    for item, article_id in sorted(tied, key=lambda pair: pair[0].rank()):
+    for item, article_id in tied:
         chosen.setdefault((item.feed_url, article_id), item)
     return tuple(
         Sighting(

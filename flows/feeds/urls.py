@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+from functools import lru_cache
 from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit, urlunsplit
 
 MAX_URL_LENGTH = 2048
@@ -67,6 +68,8 @@ def absolute_web_url(base: str, reference: str | None) -> str | None:
     return without_credentials(url) if is_web and len(url) <= MAX_URL_LENGTH else None
 
 
+# Asked several times of each URL of a batch, which it holds about twice over.
+@lru_cache(maxsize=16_384)
 def canonical_url(url: str) -> str:
     """Reduce a URL to what identifies the article: made for comparing, not for opening.
 
