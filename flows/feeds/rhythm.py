@@ -22,6 +22,9 @@ _STEADY_GAPS = (timedelta(hours=1), timedelta(hours=3))
 # So many entries' worth of past weigh as much as what was observed since.
 _MEMORY = 8
 _UNKNOWN_GAP = timedelta(hours=1)
+# Silences vary more than counts do, and a feed that is called silent too soon costs a person's time.
+_MEMORY_OF_SILENCE = 12
+_UNKNOWN_SILENCE = timedelta(days=1)
 _GAP_BOUNDS = (timedelta(seconds=10), timedelta(days=60))
 # Claimed times tell a rhythm only where there are several different ones.
 _MIN_TIMES = 5
@@ -37,7 +40,8 @@ def learn_rhythm(state: FeedState, polled: Polled, *, now: datetime, seen_share:
     if not new:
         return state
     silence = max(now - state.last_new_at, _NOTHING)
-    usual = silence if state.usual_gap is None else state.usual_gap + (silence - state.usual_gap) / 4
+    before = state.usual_gap or _UNKNOWN_SILENCE
+    usual = before + (silence - before) / _MEMORY_OF_SILENCE
     entry_gap = (_MEMORY * state.entry_gap + silence) / (_MEMORY + new)
     return replace(state, last_new_at=now, usual_gap=usual, entry_gap=_bounded(entry_gap, *_GAP_BOUNDS))
 

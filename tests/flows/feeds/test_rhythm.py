@@ -76,7 +76,13 @@ def test_what_is_new_in_a_poll_shortens_the_gap_and_silence_lengthens_it():
     assert (busy.last_new_at, busy.entry_gap) == (hour_later, 9 * HOUR / 13)
     slow = learn_rhythm(hourly(), polled([], entries=10), now=NOW + 10 * HOUR, seen_share=0.9)
     assert slow.entry_gap == 2 * HOUR
-    assert slow.usual_gap == HOUR + 9 * HOUR / 4
+    assert slow.usual_gap == HOUR + 9 * HOUR / 12
+
+
+def test_one_short_silence_does_not_make_an_unknown_feed_a_busy_one():
+    unknown = hourly(usual_gap=None)
+    state = learn_rhythm(unknown, polled([], entries=10), now=NOW + HOUR, seen_share=0.9)
+    assert state.usual_gap == DAY - 23 * HOUR / 12
 
 
 @pytest.mark.parametrize(("body", "seen_share"), [(NOTHING_NEW, None), (polled([], entries=9), 1.0)])
