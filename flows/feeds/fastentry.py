@@ -47,6 +47,12 @@ _RFC_3339 = re.compile(
 _REFUSED = frozenset({names.DOUBTFUL, "textinput", "item", "entry", "channel", "feed", "rss"})
 
 
+# Markup nested deeper costs its cleaner too much for the event loop.
+_MAX_TAGS = 1_000
+# More on one element cost lxml quadratic time.
+_MAX_ATTRIBUTES = 500
+
+
 class Doubt(Exception):
     """Something that feedparser has to decide."""
 
@@ -61,6 +67,8 @@ class FeedContext:
 
     def settle(self, text: str, kind: str) -> tuple[str, str]:
         """Give text and kind as feedparser stores them; outside Atom it guesses at HTML."""
+        if text.count("<") > _MAX_TAGS:
+            raise Doubt
         if kind == PLAIN and not self.version.startswith("atom") and ("<" in text or "&" in text):
             kind = _guess_kind(text)
         return mended(text), kind
@@ -81,6 +89,8 @@ def attributes_of(element: Any) -> dict[str, str]:
     """Attributes by name in small letters, without regard to namespaces that mean nothing."""
     spaced: dict[str, str] = {}
     plain: dict[str, str] = {}
+    if len(element.keys()) > _MAX_ATTRIBUTES:
+        raise Doubt
     for tag, value in element.items():
         space, _, local = tag.rpartition("}")
         prefix = names.PREFIXES.get(space[1:].lower(), "")
@@ -192,8 +202,8 @@ class EntryReader:
 
     def _readable_summary(self) -> str:
         text = readable(*self._summary, limit=MAX_SUMMARY) if self._summary else ""
-        for value, kind in () if text else self._contents:
-            text = text or readable(value, kind, limit=MAX_SUMMARY)
+        for content in () if text else self._contents:
+            text = text or readable(*self._context.settle(*content), limit=MAX_SUMMARY)
         return text
 
     def _walk(self, parent: Any, depth: int) -> None:
@@ -246,10 +256,10 @@ class EntryReader:
 
     def _keep_content(self, element: Any, default: str) -> None:
         self._has_content = True
-        value, kind = self._context.settle(leaf_text(element), plain_kind(element, default))
-        self._contents.append((value, kind))
+        text, kind = leaf_text(element), plain_kind(element, default)
+        self._contents.append((text, kind))
         if self._summary is None:
-            self._summary = value, None
+            self._summary = self._context.settle(text, kind)[0], None
 
     def _read_link(self, element: Any, _depth: int) -> None:
         attributes = attributes_of(element) if element.keys() else {}
