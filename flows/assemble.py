@@ -15,7 +15,7 @@ from flows.display import current_display
 from flows.feeds.opml import read_feed_list, unique_feeds
 from flows.feeds.options import PollOptions
 from flows.newsroom import Newsroom
-from flows.pipeline import MonitorOptions, MonitorRun
+from flows.run import MonitorOptions, MonitorRun
 from models.topics import load_topics
 from storage.database import Database
 from storage.folder import history_path, lock_data_folder, throwaway_copy

@@ -7,38 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from flows.alerts.decide import AlertRules, Match, decide_alerts, find_matches, select_matches
 from flows.alerts.deliver import deliver_alerts
-from flows.alerts.outlet import Outlet
 from flows.display import current_display
-from flows.feeds.fulltext import FullText, FullTextOptions, fetch_full_texts
-from flows.feeds.identity import Identified, Identities
-from flows.feeds.language import detect_language
-from flows.feeds.options import PollOptions
-from flows.feeds.poll import Brakes, poll_feeds
+from flows.feeds.poll import poll_feeds
 from flows.feeds.schedule import due_feeds, hold_back, schedule_poll
-from flows.report import FeedFailure, RunReport
-from models.encode import Encoder, load_encoder
-from models.explain import Match as Explained
-from models.explain import explain_matches
-from models.heads import Heads, build_heads
-from models.text import compose_text
+from flows.judge import judge_batch
+from flows.report import FeedFailure
+from flows.run import Batch, MonitorRun
 from models.topics import default_topics
 from storage import alerts, articles, feeds, runs, scores, topics
-from storage.database import Database
 from tocsin.errors import StorageError, TocsinError
-from tocsin.types import Alert, Article, Feed, FeedState, FetchFailed, Polled, Score, Topic
+from tocsin.types import Feed, FeedState, FetchFailed
 
 log = logging.getLogger(__name__)
 
@@ -46,82 +31,8 @@ Step = Callable[..., Any]
 
 # Feeds polled, judged and stored together: bounds memory, and what a killed run has to do again.
 BATCH_SIZE = 250
-# A claimed date older than this is not news, whatever feed it turns up in.
-MAX_AGE = timedelta(days=7)
-# Characters below which a summary says too little to judge an article by, if its page was read.
-SHORT_SUMMARY = 200
 # What a run may spend on waiting for a slow or failing Slack; what is left stays in the outbox.
 MAX_DELIVERY_WAIT = timedelta(minutes=2)
-
-
-@dataclass(frozen=True, slots=True)
-class MonitorOptions:
-    """What a run was asked to do. `topics` None: the newest recorded ones, else the default ten.
-
-    `baseline`: a feed's first poll is stored and scored but not alerted. `poll_all`: also feeds
-    that are not due. `channel` is where topics without a channel of their own alert.
-    `full_text`: the pages of new articles are fetched too.
-    """
-
-    feeds: tuple[Feed, ...]
-    topics: tuple[Topic, ...] | None
-    channel: str
-    poll: PollOptions
-    baseline: bool = True
-    poll_all: bool = False
-    full_text: bool = False
-
-
-class MonitorRun:
-    """One run's tools and facts.
-
-    A plain class on purpose: Prefect walks through every dataclass, list and dict that a task is given.
-    """
-
-    def __init__(
-        self,
-        *,
-        db: Database,
-        options: MonitorOptions,
-        outlet_for: Callable[[str], Outlet],
-        clock: Callable[[], datetime],
-        run_id: str,
-    ) -> None:
-        self.db = db
-        self.options = options
-        self.outlet_for = outlet_for
-        self.clock = clock
-        self.report = RunReport(run_id=run_id, database=str(db.path))
-        self.topics: tuple[Topic, ...] = ()
-        self.versions: dict[str, str] = {}
-        self.brakes: Brakes = {}
-        self.waiting: list[FeedState] = []
-        self.rng = random.Random(run_id)  # noqa: S311  spreads polls, guards nothing
-        self._judge: tuple[Encoder, Heads] | None = None
-
-    @property
-    def run_id(self) -> str:
-        """The id in every log line and row of this run."""
-        return self.report.run_id
-
-    def judge(self) -> tuple[Encoder, Heads]:
-        """Load the encoder and build the heads when the first article needs them."""
-        if self._judge is None:
-            encoder = load_encoder()
-            self._judge = encoder, build_heads(self.topics, encoder)
-        return self._judge
-
-
-class Batch:
-    """Feeds that go through the steps together, and what the steps made of them (opaque to Prefect)."""
-
-    def __init__(self, requests: Sequence[tuple[Feed, FeedState]]) -> None:
-        self.requests = list(requests)
-        self.polled: list[Polled] = []
-        self.identified = Identified((), (), {}, {}, {})
-        self.embeddings: npt.NDArray[np.float32] | None = None
-        self.scores: npt.NDArray[np.float32] | None = None
-        self.alerts: list[Alert] = []
 
 
 def run_steps(run: MonitorRun, *, wrap: Callable[[Step], Step] = lambda step: step) -> None:
@@ -182,138 +93,6 @@ def poll_batch(run: MonitorRun, batch: Batch) -> None:
             )
         )
     run.report.count_polled(batch.polled)
-
-
-def judge_batch(run: MonitorRun, batch: Batch) -> None:
-    """Tell new articles from those seen, score them, and decide which of them ring."""
-    now = run.clock()
-    identify_batch(run, batch, now=now)
-    if not batch.identified.articles:
-        return
-    with run.report.timing("languages"):
-        batch.identified = _with_languages(batch.identified)
-    if run.options.full_text:
-        with run.report.timing("full_text"):
-            _read_full_texts(run, batch)
-    with run.report.timing("score"):
-        _score(run, batch)
-    with run.report.timing("decide"):
-        _decide(run, batch, now)
-
-
-def identify_batch(run: MonitorRun, batch: Batch, *, now: datetime) -> None:
-    """Tell the batch's new articles from those seen before."""
-    with run.report.timing("identify"):
-        identities = Identities(batch.polled)
-        batch.identified = identities.tie(_find_known(run, identities.keys), now=now)
-    run.report.new_articles += len(batch.identified.articles)
-
-
-def _find_known(run: MonitorRun, keys: Sequence[int]) -> dict[int, int]:
-    if not keys:  # nothing changed: the commonest poll, not worth opening the file for
-        return {}
-    with run.db.read() as con:
-        return articles.find_known(con, keys)
-
-
-def _with_languages(found: Identified) -> Identified:
-    """Mark the new articles; no score depends on it yet, though the encoder reads English best."""
-    marked = tuple(
-        replace(article, language=detect_language(article.title, article.summary))
-        for article in found.articles
-    )
-    return replace(found, articles=marked)
-
-
-def _read_full_texts(run: MonitorRun, batch: Batch) -> None:
-    """Put the text of their pages beside new articles; where there is none, the feed's text stands."""
-    display = current_display()
-    new = batch.identified.articles
-    display.start_step("Reading articles", sum(article.url is not None for article in new))
-    found = asyncio.run(
-        fetch_full_texts(
-            new,
-            clock=run.clock,
-            options=FullTextOptions(poll=run.options.poll),
-            on_done=lambda _: display.advance_step("Reading articles"),
-        )
-    )
-    run.report.count_full_texts(found.values())
-    texts = {key: outcome.text for key, outcome in found.items() if isinstance(outcome, FullText)}
-    articles_with_text = tuple(replace(each, full_text=texts.get(each.article_id)) for each in new)
-    batch.identified = replace(batch.identified, articles=articles_with_text)
-
-
-def _telling_text(article: Article) -> str:
-    """What stands beside the headline when it is judged: the summary, or the page if that says little."""
-    is_short = len(article.summary) < SHORT_SUMMARY
-    return article.full_text if is_short and article.full_text else article.summary
-
-
-def _score(run: MonitorRun, batch: Batch) -> None:
-    display = current_display()
-    new = batch.identified.articles
-    before = run.report.new_articles - len(new)
-    display.start_step("Scoring articles", len(new))
-    encoder, heads = run.judge()
-    batch.embeddings = encoder.embed(
-        [compose_text(article.title, _telling_text(article)) for article in new],
-        progress=lambda done, _: display.move_step("Scoring articles", before + done),
-    )
-    batch.scores = heads.score(batch.embeddings)
-
-
-def _decide(run: MonitorRun, batch: Batch, now: datetime) -> None:
-    new = batch.identified.articles
-    with run.db.read() as con:
-        told = alerts.alerted_pairs(con, [article.article_id for article in new])
-    matches = find_matches(new, _scores_that_count(run, batch), run.topics)
-    run.report.count_matches([match.topic.name for match in matches])
-    rules = AlertRules(
-        now=now,
-        default_channel=run.options.channel,
-        quiet_feeds=_first_polls(batch) if run.options.baseline else frozenset(),
-        already_alerted=told,
-        max_age=MAX_AGE,
-    )
-    ringing = select_matches(matches, rules)
-    batch.alerts = decide_alerts(ringing, _find_reasons(run, ringing), rules)
-    run.report.alerts.decided += len(batch.alerts)
-
-
-def _scores_that_count(run: MonitorRun, batch: Batch) -> Iterator[Score]:
-    """Give only the scores at or above their topic's threshold: most of a batch's never count."""
-    assert batch.scores is not None  # noqa: S101  scored before
-    encoder, heads = run.judge()
-    # In double precision, as the database compares them later.
-    thresholds = np.array([topic.effective_threshold for topic in run.topics], np.float64)
-    for row, column in np.argwhere(batch.scores.astype(np.float64) >= thresholds).tolist():
-        topic = run.topics[column]
-        yield Score(
-            article_id=batch.identified.articles[row].article_id,
-            topic=topic.name,
-            topic_version=topic.version,
-            encoder_revision=encoder.revision,
-            head=heads.names[column],
-            score=float(batch.scores[row, column]),
-        )
-
-
-def _find_reasons(run: MonitorRun, matches: Sequence[Match]) -> dict[tuple[int, str], str]:
-    encoder, heads = run.judge()
-    explained = [
-        Explained(match.article.title, _telling_text(match.article), match.topic.name, match.score)
-        for match in matches
-    ]
-    reasons = explain_matches(encoder, heads, explained)
-    return {
-        (match.article.article_id, match.topic.name): reason.sentence
-        for match, reason in zip(matches, reasons, strict=True)
-    }
-
-
-def _first_polls(batch: Batch) -> frozenset[str]:
-    return frozenset(state.url for _, state in batch.requests if state.baseline_at is None)
 
 
 def store_batch(run: MonitorRun, batch: Batch) -> None:

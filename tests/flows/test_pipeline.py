@@ -10,10 +10,12 @@ import pytest
 from rich.console import Console
 
 from flows import pipeline
+from flows import run as run_module
 from flows.alerts.console import ConsoleOutlet
 from flows.feeds.options import PollOptions
 from flows.newsroom import Newsroom
-from flows.pipeline import MonitorOptions, MonitorRun, run_steps
+from flows.pipeline import run_steps
+from flows.run import MonitorOptions, MonitorRun
 from models.encode import load_encoder
 from models.topics import default_topics
 from storage.database import Database
@@ -30,7 +32,7 @@ PLAIN = "Swimming pool reopens after a year of repairs"
 
 @pytest.fixture(autouse=True)
 def _encoder_loaded_once(monkeypatch):
-    monkeypatch.setattr(pipeline, "load_encoder", cache(load_encoder))
+    monkeypatch.setattr(run_module, "load_encoder", cache(load_encoder))
 
 
 @pytest.fixture
