@@ -82,11 +82,18 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
         feeds=_choose_feeds(settings, request, _load_followed(db)),
         topics=tuple(topics) if topics is not None else None,
         channel=settings.slack_channel if settings.slack_bot_token else CONSOLE,
+        operator_channel=_operator_channel(settings),
         poll=PollOptions(allow_networks=settings.allow_networks),
         baseline=request.baseline,
         poll_all=request.poll_all,
         full_text=request.full_text,
     )
+
+
+def _operator_channel(settings: Settings) -> str:
+    if settings.slack_bot_token is None:
+        return CONSOLE
+    return settings.operator_channel or settings.slack_channel
 
 
 def _choose_feeds(settings: Settings, request: Request, followed: tuple[Feed, ...]) -> tuple[Feed, ...]:

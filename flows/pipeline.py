@@ -20,6 +20,7 @@ from flows.feeds.schedule import due_feeds, hold_back, schedule_poll
 from flows.judge import judge_batch
 from flows.report import FeedFailure
 from flows.run import Batch, MonitorRun
+from flows.warn import warn_operator
 from models.topics import default_topics
 from storage import alerts, articles, feeds, runs, scores, topics
 from tocsin.errors import StorageError, TocsinError
@@ -100,6 +101,7 @@ def store_batch(run: MonitorRun, batch: Batch) -> None:
     now = run.clock()
     found = batch.identified
     states = _next_states(run, batch, now)
+    warnings = warn_operator(run, batch, states, now=now)
     with run.report.timing("store"), run.db.write() as con:
         feeds.save_states(con, [*states, *hold_back(run.waiting, batch.polled, now)])
         feeds.record_fetches(con, run.run_id, batch.polled, found.new_per_feed)
@@ -108,6 +110,7 @@ def store_batch(run: MonitorRun, batch: Batch) -> None:
         )
         _store_scores(run, batch, con, now)
         alerts.store_alerts(con, run.run_id, batch.alerts)
+        run.report.feed_warnings += alerts.store_alerts(con, run.run_id, warnings)
     _report_failures(run, batch, states)
 
 

@@ -47,6 +47,7 @@ class RunReport:
     failed: int = 0
     entries: int = 0
     new_articles: int = 0
+    feed_warnings: int = 0
     full_texts: int = 0
     full_text_failures: dict[str, int] = field(default_factory=dict)
     matches: dict[str, int] = field(default_factory=dict)

@@ -15,6 +15,7 @@ from storage.arrow import (
     INSTANT,
     INTEGER,
     TEXT,
+    TEXTS,
     Columns,
     as_utc,
     build_table,
@@ -65,6 +66,7 @@ _FETCHES: Columns = {
     "seconds": DOUBLE,
     "entries": INTEGER,
     "new_articles": INTEGER,
+    "notes": TEXTS,
 }
 _FETCH_NAMES = ", ".join(_FETCHES)
 
@@ -184,6 +186,7 @@ def _write_fetch(run_id: str, polled: Polled, new_articles: int) -> tuple[object
         exchange.seconds,
         len(polled.parsed.entries) if polled.parsed else 0,
         new_articles,
+        list(polled.parsed.notes) if polled.parsed else None,
     )
 
 

@@ -42,6 +42,9 @@ class Settings(BaseSettings):
         HttpUrl("https://slack.com/api/"), description="Base URL of Slack's Web API."
     )
     slack_channel: str = Field("#tocsin", description="Channel for topics that name none.")
+    operator_channel: str | None = Field(
+        None, description="Channel that hears of feeds that need a look. Unset: the channel of alerts."
+    )
     slack_bot_token: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices("SLACK_BOT_TOKEN", "slack_bot_token"),

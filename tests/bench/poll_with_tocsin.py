@@ -15,7 +15,9 @@ def main(folder: Path, urls: Path) -> None:
     """Poll every feed, due or not, in the run's own batches."""
     # Imported here, as in the command line: worker processes import this file again.
     from flows.feeds.options import PollOptions
-    from flows.pipeline import MonitorOptions, MonitorRun, begin_run, identify_batch, poll_batch, store_batch
+    from flows.judge import identify_batch
+    from flows.pipeline import begin_run, poll_batch, store_batch
+    from flows.run import MonitorOptions, MonitorRun
     from storage.database import FILE_NAME, Database
     from tocsin.types import Feed
 
@@ -23,6 +25,7 @@ def main(folder: Path, urls: Path) -> None:
         feeds=tuple(Feed(url) for url in urls.read_text().split()),
         topics=None,
         channel="console",
+        operator_channel="console",
         poll=PollOptions(allow_networks=(ip_network("127.0.0.0/8"),)),
         poll_all=True,
     )

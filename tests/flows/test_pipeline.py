@@ -67,6 +67,7 @@ def monitor(tmp_path):
             feeds=feeds,
             topics=topics,
             channel="console",
+            operator_channel="console",
             poll=PollOptions(allow_networks=(ip_network("127.0.0.1/32"),)),
             baseline=baseline,
             poll_all=poll_all,

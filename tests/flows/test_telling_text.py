@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from flows.pipeline import SHORT_SUMMARY, _telling_text
+from flows.judge import SHORT_SUMMARY, _telling_text
 from tocsin.types import Article
 
 LONG, PAGE = "s" * SHORT_SUMMARY, "p" * 3000

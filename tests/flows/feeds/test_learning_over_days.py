@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from flows.feeds.poll import poll_feeds
 from flows.feeds.schedule import schedule_poll
-from flows.pipeline import MonitorOptions, MonitorRun, begin_run, judge_batch, poll_batch, store_batch
+from flows.pipeline import begin_run, judge_batch, poll_batch, store_batch
+from flows.run import MonitorOptions, MonitorRun
 from storage.database import Database
 from storage.feeds import load_states, save_states
 from tocsin.types import Feed, FeedState

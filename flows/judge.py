@@ -1,0 +1,159 @@
+"""The step that judges a batch: which articles are new, what they are about, and which of them ring."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from flows.alerts.decide import AlertRules, Match, decide_alerts, find_matches, select_matches
+from flows.display import current_display
+from flows.feeds.fulltext import FullText, FullTextOptions, fetch_full_texts
+from flows.feeds.identity import Identified, Identities
+from flows.feeds.language import detect_language
+from flows.run import Batch, MonitorRun
+from models.explain import Match as Explained
+from models.explain import explain_matches
+from models.text import compose_text
+from storage import alerts, articles
+from tocsin.types import Article, Score
+
+# A claimed date older than this is not news, whatever feed it turns up in.
+MAX_AGE = timedelta(days=7)
+# Characters below which a summary says too little to judge an article by, if its page was read.
+SHORT_SUMMARY = 200
+
+
+def judge_batch(run: MonitorRun, batch: Batch) -> None:
+    """Tell new articles from those seen, score them, and decide which of them ring."""
+    now = run.clock()
+    identify_batch(run, batch, now=now)
+    if not batch.identified.articles:
+        return
+    with run.report.timing("languages"):
+        batch.identified = _with_languages(batch.identified)
+    if run.options.full_text:
+        with run.report.timing("full_text"):
+            _read_full_texts(run, batch)
+    with run.report.timing("score"):
+        _score(run, batch)
+    with run.report.timing("decide"):
+        _decide(run, batch, now)
+
+
+def identify_batch(run: MonitorRun, batch: Batch, *, now: datetime) -> None:
+    """Tell the batch's new articles from those seen before."""
+    with run.report.timing("identify"):
+        identities = Identities(batch.polled)
+        batch.identified = identities.tie(_find_known(run, identities.keys), now=now)
+    run.report.new_articles += len(batch.identified.articles)
+
+
+def _find_known(run: MonitorRun, keys: Sequence[int]) -> dict[int, int]:
+    if not keys:  # nothing changed: the commonest poll, not worth opening the file for
+        return {}
+    with run.db.read() as con:
+        return articles.find_known(con, keys)
+
+
+def _with_languages(found: Identified) -> Identified:
+    """Mark the new articles; no score depends on it yet, though the encoder reads English best."""
+    marked = tuple(
+        replace(article, language=detect_language(article.title, article.summary))
+        for article in found.articles
+    )
+    return replace(found, articles=marked)
+
+
+def _read_full_texts(run: MonitorRun, batch: Batch) -> None:
+    """Put the text of their pages beside new articles; where there is none, the feed's text stands."""
+    display = current_display()
+    new = batch.identified.articles
+    display.start_step("Reading articles", sum(article.url is not None for article in new))
+    found = asyncio.run(
+        fetch_full_texts(
+            new,
+            clock=run.clock,
+            options=FullTextOptions(poll=run.options.poll),
+            on_done=lambda _: display.advance_step("Reading articles"),
+        )
+    )
+    run.report.count_full_texts(found.values())
+    texts = {key: outcome.text for key, outcome in found.items() if isinstance(outcome, FullText)}
+    articles_with_text = tuple(replace(each, full_text=texts.get(each.article_id)) for each in new)
+    batch.identified = replace(batch.identified, articles=articles_with_text)
+
+
+def _telling_text(article: Article) -> str:
+    """What stands beside the headline when it is judged: the summary, or the page if that says little."""
+    is_short = len(article.summary) < SHORT_SUMMARY
+    return article.full_text if is_short and article.full_text else article.summary
+
+
+def _score(run: MonitorRun, batch: Batch) -> None:
+    display = current_display()
+    new = batch.identified.articles
+    before = run.report.new_articles - len(new)
+    display.start_step("Scoring articles", len(new))
+    encoder, heads = run.judge()
+    batch.embeddings = encoder.embed(
+        [compose_text(article.title, _telling_text(article)) for article in new],
+        progress=lambda done, _: display.move_step("Scoring articles", before + done),
+    )
+    batch.scores = heads.score(batch.embeddings)
+
+
+def _decide(run: MonitorRun, batch: Batch, now: datetime) -> None:
+    new = batch.identified.articles
+    with run.db.read() as con:
+        told = alerts.alerted_pairs(con, [article.article_id for article in new])
+    matches = find_matches(new, _scores_that_count(run, batch), run.topics)
+    run.report.count_matches([match.topic.name for match in matches])
+    rules = AlertRules(
+        now=now,
+        default_channel=run.options.channel,
+        quiet_feeds=_first_polls(batch) if run.options.baseline else frozenset(),
+        already_alerted=told,
+        max_age=MAX_AGE,
+    )
+    ringing = select_matches(matches, rules)
+    batch.alerts = decide_alerts(ringing, _find_reasons(run, ringing), rules)
+    run.report.alerts.decided += len(batch.alerts)
+
+
+def _scores_that_count(run: MonitorRun, batch: Batch) -> Iterator[Score]:
+    """Give only the scores at or above their topic's threshold: most of a batch's never count."""
+    assert batch.scores is not None  # noqa: S101  scored before
+    encoder, heads = run.judge()
+    # In double precision, as the database compares them later.
+    thresholds = np.array([topic.effective_threshold for topic in run.topics], np.float64)
+    for row, column in np.argwhere(batch.scores.astype(np.float64) >= thresholds).tolist():
+        topic = run.topics[column]
+        yield Score(
+            article_id=batch.identified.articles[row].article_id,
+            topic=topic.name,
+            topic_version=topic.version,
+            encoder_revision=encoder.revision,
+            head=heads.names[column],
+            score=float(batch.scores[row, column]),
+        )
+
+
+def _find_reasons(run: MonitorRun, matches: Sequence[Match]) -> dict[tuple[int, str], str]:
+    encoder, heads = run.judge()
+    explained = [
+        Explained(match.article.title, _telling_text(match.article), match.topic.name, match.score)
+        for match in matches
+    ]
+    reasons = explain_matches(encoder, heads, explained)
+    return {
+        (match.article.article_id, match.topic.name): reason.sentence
+        for match, reason in zip(matches, reasons, strict=True)
+    }
+
+
+def _first_polls(batch: Batch) -> frozenset[str]:
+    return frozenset(state.url for _, state in batch.requests if state.baseline_at is None)
