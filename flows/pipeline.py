@@ -15,12 +15,13 @@ from typing import Any
 
 from flows.alerts.deliver import deliver_alerts
 from flows.display import current_display
+from flows.feeds.health import find_warnings
 from flows.feeds.poll import poll_feeds
 from flows.feeds.schedule import due_feeds, hold_back, schedule_poll
 from flows.judge import judge_batch
 from flows.report import FeedFailure
 from flows.run import Batch, MonitorRun
-from flows.warn import warn_operator
+from flows.warn import compose_warnings
 from models.topics import default_topics
 from storage import alerts, articles, feeds, runs, scores, topics
 from tocsin.errors import StorageError, TocsinError
@@ -101,7 +102,6 @@ def store_batch(run: MonitorRun, batch: Batch) -> None:
     now = run.clock()
     found = batch.identified
     states = _next_states(run, batch, now)
-    warnings = warn_operator(run, batch, states, now=now)
     with run.report.timing("store"), run.db.write() as con:
         feeds.save_states(con, [*states, *hold_back(run.waiting, batch.polled, now)])
         feeds.record_fetches(con, run.run_id, batch.polled, found.new_per_feed)
@@ -110,7 +110,7 @@ def store_batch(run: MonitorRun, batch: Batch) -> None:
         )
         _store_scores(run, batch, con, now)
         alerts.store_alerts(con, run.run_id, batch.alerts)
-        run.report.feed_warnings += alerts.store_alerts(con, run.run_id, warnings)
+        _warn_operator(run, con, states, now)
     _report_failures(run, batch, states)
 
 
@@ -129,6 +129,14 @@ def _store_scores(run: MonitorRun, batch: Batch, con: Any, now: datetime) -> Non
         values=batch.scores,
     )
     scores.store_scores(con, block, now)
+
+
+def _warn_operator(run: MonitorRun, con: Any, states: Sequence[FeedState], now: datetime) -> None:
+    """Put into the outbox what is wrong with feeds and was not told before."""
+    fresh = feeds.record_warnings(con, run.run_id, find_warnings(states, now), now)
+    named = {feed.url: feed for feed in run.options.feeds}
+    told = compose_warnings(fresh, named, channel=run.options.operator_channel, now=now)
+    run.report.feed_warnings += alerts.store_alerts(con, run.run_id, told)
 
 
 def _next_states(run: MonitorRun, batch: Batch, now: datetime) -> list[FeedState]:

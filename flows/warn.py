@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from flows.feeds.health import find_warnings
-from flows.run import Batch, MonitorRun
-from tocsin.types import Alert, Feed, FeedState, FeedWarning
+from tocsin.types import Alert, Feed, FeedWarning
 
 OUTLET = "Tocsin"
 
 
-def warn_operator(
-    run: MonitorRun, batch: Batch, states: Sequence[FeedState], *, now: datetime
+def compose_warnings(
+    warnings: Iterable[FeedWarning], feeds: Mapping[str, Feed], *, channel: str, now: datetime
 ) -> list[Alert]:
-    """Turn what is wrong with the batch's feeds after a poll into alerts for the operator's channel.
+    """Make an alert for the operator's channel of each warning; `feeds` gives names by URL, where known.
 
-    An episode gives the same alert at every poll, and storage keeps the first: it is told once.
+    An alert's id is its warning's, so an episode can never ring twice.
     """
-    feeds = {feed.url: feed for feed, _ in batch.requests}
-    by_url = {state.url: state for state in states}
-    warnings = {url: find_warnings([state], now) for url, state in by_url.items()}
-    return [
-        _alert(warning, feeds[url], run.options.operator_channel, now)
-        for url, found in warnings.items()
-        for warning in found
-    ]
+    return [_compose(warning, feeds.get(warning.feed_url), channel, now) for warning in warnings]
 
 
-def _alert(warning: FeedWarning, feed: Feed, channel: str, now: datetime) -> Alert:
-    name = feed.title or feed.outlet
+def _compose(warning: FeedWarning, feed: Feed | None, channel: str, now: datetime) -> Alert:
+    name = feed and (feed.title or feed.outlet)
     return Alert(
         alert_id=warning.warning_id,
         article_id=_stand_in(warning.warning_id),

@@ -76,7 +76,11 @@ def test_a_run_puts_off_the_feeds_of_a_host_that_asked_to_stop(server, make_opti
     with database.write() as con:
         save_states(con, [waiting])
     options = MonitorOptions(
-        feeds=(Feed(url), Feed(waiting.url)), topics=None, channel="#c", poll=make_options()
+        feeds=(Feed(url), Feed(waiting.url)),
+        topics=None,
+        channel="#c",
+        operator_channel="#c",
+        poll=make_options(),
     )
     run = MonitorRun(db=database, options=options, outlet_for=None, clock=lambda: now, run_id="r")
     for batch in begin_run(run):
