@@ -247,6 +247,15 @@ def test_new_credentials_replace_the_old_and_keep_place_names_and_state(tocsin, 
         assert load_states(con, [renewed])[renewed].baseline_at == NOW
 
 
+@pytest.mark.parametrize("before", [(), (PLAIN, "--title", "C"), (SECRET, "--title", "C")])
+def test_the_last_credentials_given_in_one_command_count(tocsin, data, before):
+    if before:
+        tocsin("add", *before)
+    newer = SECRET.replace("hunter2", "hunter3")
+    tocsin("add", PLAIN, SECRET, newer, PLAIN, A)
+    assert stored(data) == [Feed(newer, "C" if before else None), Feed(A)]
+
+
 # ---------------------------------------------------------------- health
 
 

@@ -48,28 +48,39 @@ def add_feeds(con: Any, feeds: Iterable[Feed], now: datetime) -> Changes:
     """Follow feeds. One that is followed with other credentials goes on with the new ones, in its place."""
     followed = {without_credentials(each.feed.url): each.feed for each in load_followed(con)}
     changes: Changes = []
-    to_save = []
+    to_save: list[Feed] = []
     for feed in feeds:
         shown = without_credentials(feed.url)
         old = followed.get(shown)
-        if old is None or feed.url in {old.url, shown}:
-            known = replace(feed, url=old.url) if old else feed
-            what = _what_changes(old, known)
-            to_save += [known] if what != KNOWN else []
-        else:
-            move_followed(con, old, feed, now)
-            known, what = feed, NEW_CREDENTIALS
-        followed[shown] = known
+        new = feed if old is None else _merge(old, feed)
+        what = ADDED if old is None else _what_changes(old, new)
+        if what == NEW_CREDENTIALS and old is not None:
+            follow_feeds(con, to_save, now)  # the old one may have been given a moment ago
+            to_save.clear()
+            move_followed(con, old, new, now)
+        elif what != KNOWN:
+            to_save.append(new)
+        followed[shown] = new
         changes.append((shown, what))
     follow_feeds(con, to_save, now)
     return changes
 
 
-def _what_changes(old: Feed | None, new: Feed) -> str:
-    if old is None:
-        return ADDED
-    said = [(new.title, old.title), (new.outlet, old.outlet), (new.folder, old.folder)]
-    return KNOWN if all(name is None or name == before for name, before in said) else RENAMED
+def _merge(old: Feed, given: Feed) -> Feed:
+    """What a followed feed becomes when it is given again: what is not said stays."""
+    has_credentials = without_credentials(given.url) != given.url
+    return Feed(
+        url=given.url if has_credentials else old.url,
+        title=given.title or old.title,
+        outlet=given.outlet or old.outlet,
+        folder=given.folder or old.folder,
+    )
+
+
+def _what_changes(old: Feed, new: Feed) -> str:
+    if new.url != old.url:
+        return NEW_CREDENTIALS
+    return KNOWN if new == old else RENAMED
 
 
 def remove_feeds(con: Any, given: Iterable[str], now: datetime) -> Changes:
