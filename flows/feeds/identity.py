@@ -149,14 +149,16 @@ def _items(polled: Polled) -> list[_Item]:
 
 def _shared(values: Iterable[tuple[str, Entry]]) -> set[str]:
     """The values that entries with different titles have in common."""
-    titles: dict[str, set[str]] = defaultdict(set)
+    carriers: dict[str, list[Entry]] = defaultdict(list)
     for value, entry in values:
-        titles[value].add(_normal_text(entry.title))
-    return {value for value, different in titles.items() if len(different) > 1}
+        carriers[value].append(entry)
+    repeated = ((value, entries) for value, entries in carriers.items() if len(entries) > 1)
+    return {value for value, entries in repeated if len({_normal_text(each.title) for each in entries}) > 1}
 
 
 def _is_general(value: str, feed_url: str) -> bool:
-    return is_home_page(value) or canonical_url(value) == canonical_url(feed_url)
+    # Most guids are no URLs: they name neither.
+    return "//" in value and (is_home_page(value) or canonical_url(value) == canonical_url(feed_url))
 
 
 def _normal_text(text: str) -> str:

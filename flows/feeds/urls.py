@@ -11,6 +11,7 @@ MAX_URL_LENGTH = 2048
 
 _USERINFO = re.compile(r"(?<=//)[^/?#]*@")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/:@!$&'()*+,;=~._-]*")  # what escaping leaves as it is
 _UNRESERVED = frozenset(string.ascii_letters + string.digits + "-._~")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\ud800-\udfff]")
 
@@ -94,8 +95,15 @@ def canonical_url(url: str) -> str:
 
 def is_home_page(url: str) -> bool:
     """Tell whether a URL names a whole site, so that it cannot identify an article."""
-    parts = urlsplit(canonical_url(url)) if "//" in url else None
-    return parts is not None and parts.path in {"", "/"} and not parts.query and not parts.fragment
+    canonical = canonical_url(url)
+    _, mark, rest = canonical.partition("//")
+    if not mark or "/" in rest.rstrip("?#")[:-1]:  # nearly every URL has a path, so most need no splitting
+        return False
+    try:
+        parts = urlsplit(canonical)
+    except ValueError:  # a guid may hold anything
+        return False
+    return parts.path in {"", "/"} and not parts.query and not parts.fragment
 
 
 def _canonical_host(host: str, port: int | None) -> str:
@@ -112,7 +120,7 @@ def _canonical_host(host: str, port: int | None) -> str:
 
 def _canonical_path(path: str) -> str:
     """Normalise escapes and slashes, and drop the marks of AMP variants at either end."""
-    escaped = _ESCAPE.sub(_normal_escape, quote(path, safe="%/:@!$&'()*+,;=~", errors="replace"))
+    escaped = path if _PLAIN_PATH.fullmatch(path) else _escape(path)
     segments = [segment for segment in escaped.split("/") if segment]
     while len(segments) > 1 and segments[-1].lower() == "amp":
         segments.pop()
@@ -123,12 +131,18 @@ def _canonical_path(path: str) -> str:
     return f"/{joined}" if joined else ""
 
 
+def _escape(path: str) -> str:
+    return _ESCAPE.sub(_normal_escape, quote(path, safe="%/:@!$&'()*+,;=~", errors="replace"))
+
+
 def _normal_escape(match: re.Match[str]) -> str:
     character = chr(int(match.group(1), 16))
     return character if character in _UNRESERVED else match.group(0).upper()
 
 
 def _query(query: str) -> str:
+    if not query:
+        return ""
     pairs = parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
     kept = sorted(pair for pair in pairs if not _is_noise(*pair))
     return urlencode(kept, errors="surrogateescape")

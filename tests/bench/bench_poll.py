@@ -141,12 +141,12 @@ def print_table(figures: Figures) -> None:
             print(f"target {poll:12} {peer:8} {target:.1f}  got {ratio:.2f}  {verdict}")
 
 
-def measure_memory(scratch: Path, poller: Poller, sizes: Sequence[int]) -> dict[int, float]:
+def measure_memory(scratch: Path, poller: Poller, sizes: Sequence[int], *, entries: int) -> dict[int, float]:
     """Peak memory of a first poll by the number of feeds."""
     peaks = {}
     for size in sizes:
         folder = scratch / f"memory-{size}"
-        with FeedFarm(folder / "farm", feeds=size) as farm:
+        with FeedFarm(folder / "farm", feeds=size, entries=entries) as farm:
             taken, stored = poller.poll(folder / "data", farm.urls)
         shutil.rmtree(folder)
         peaks[size] = taken.peak_mb
@@ -194,6 +194,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--memory", type=int, nargs="*", default=[], metavar="FEEDS", help="also: peak memory at these sizes"
     )
+    parser.add_argument("--memory-entries", type=int, default=35, help="entries a feed in that part")
     parser.add_argument("--seconds", type=float, default=300.0, help="start no further round after this time")
     parser.add_argument("--json", type=Path, help="write the figures here too")
     return parser.parse_args()
@@ -214,7 +215,7 @@ def main() -> int:
         scratch = Path(temporary)
         figures = compare(scratch, pollers, arguments)
         print_table(figures)
-        peaks = measure_memory(scratch, pollers[0], arguments.memory) if arguments.memory else {}
+        peaks = measure_memory(scratch, pollers[0], arguments.memory, entries=arguments.memory_entries)
     if arguments.json:
         write_json(arguments.json, figures, {"machine": machine, "versions": versions, "peak_mb": peaks})
     return 0

@@ -141,3 +141,8 @@ def test_links_become_absolute_web_urls_or_nothing(reference, expected):
 )
 def test_a_home_page_is_told_from_an_article(url, is_home):
     assert is_home_page(url) is is_home
+
+
+@pytest.mark.parametrize("text", ["http://[broken", "//a]b", "http://a]/story", "tag:[//x"])
+def test_text_that_only_resembles_a_url_is_no_home_page(text):
+    assert not is_home_page(text)
