@@ -99,11 +99,12 @@ def _score(run: MonitorRun, batch: Batch) -> None:
     before = run.report.new_articles - len(new)
     display.start_step("Scoring articles", len(new))
     encoder, heads = run.judge()
+    texts = [compose_text(article.title, _telling_text(article)) for article in new]
     batch.embeddings = encoder.embed(
-        [compose_text(article.title, _telling_text(article)) for article in new],
+        texts,
         progress=lambda done, _: display.move_step("Scoring articles", before + done),
     )
-    batch.scores = heads.score(batch.embeddings)
+    batch.scores = heads.score(batch.embeddings, texts)
 
 
 def _decide(run: MonitorRun, batch: Batch, now: datetime) -> None:

@@ -160,6 +160,7 @@ def evaluate_file(
     articles = read_labelled(path)
     heads = build_heads(topics, encoder)
     texts = [compose_text(article.title, article.summary) for article in articles]
-    result = evaluate_scores(heads.score(encoder.embed(texts, progress=progress)), articles, topics)
+    scores = heads.score(encoder.embed(texts, progress=progress), texts)
+    result = evaluate_scores(scores, articles, topics)
     names = dict(zip((topic.name for topic in topics), heads.names, strict=True))
     return Evaluation(result.articles, result.topics, result.mean, encoder.revision, names)

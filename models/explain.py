@@ -31,7 +31,7 @@ def explain_matches(encoder: Encoder, heads: Heads, matches: Sequence[Match]) ->
     candidates = [_sentences(match) for match in matches]
     rows = {sentence: 0 for sentences in candidates for sentence in sentences}
     rows = {sentence: row for row, sentence in enumerate(rows)}
-    scores = heads.score(encoder.embed(list(rows)))
+    scores = heads.score(encoder.embed(list(rows)), list(rows))
     columns = {topic.name: column for column, topic in enumerate(heads.topics)}
 
     def best(match: Match, sentences: Sequence[str]) -> str:

@@ -60,10 +60,10 @@ def label_matrix(articles: Sequence[LabelledArticle], topics: Sequence[Topic]) -
     )
 
 
-def fit_logistic(features: Floats, labels: Floats) -> Floats:
+def fit_logistic(features: Floats, labels: Floats, *, ridge: float = RIDGE) -> Floats:
     """Fit weights and, last, the intercept, by Newton's method on the ridge-penalised likelihood."""
     design = np.column_stack([features, np.ones(len(features))])
-    penalty = np.diag([RIDGE] * features.shape[1] + [0.0])
+    penalty = np.diag([ridge] * features.shape[1] + [0.0])
     weights = np.zeros(design.shape[1])
     for _ in range(50):
         chance = 1 / (1 + np.exp(-(design @ weights).clip(-30, 30)))

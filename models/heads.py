@@ -11,6 +11,8 @@ import numpy as np
 
 from models.background import load_background
 from models.encode import Encoder, Vectors
+from models.fitted import PATH as FITTED
+from models.fitted import FittedHead, load_weights, read_fitted, select_fitted
 from models.zero_shot import PATH, ZeroShotHead, load_calibration
 from tocsin.errors import ModelError, TopicError
 from tocsin.types import Topic
@@ -29,8 +31,11 @@ class Head(Protocol):
     def topics(self) -> tuple[Topic, ...]:
         """The topics of the columns, in order."""
 
-    def score(self, embeddings: Vectors) -> Vectors:
-        """Score unit vectors (n, d): float32 (n, topics), calibrated probabilities."""
+    def score(self, embeddings: Vectors, texts: Sequence[str] | None = None) -> Vectors:
+        """Score unit vectors (n, d): float32 (n, topics), calibrated probabilities.
+
+        `texts` are what the vectors were made of; a head may score better with them, and works without.
+        """
 
 
 @dataclass(frozen=True)
@@ -53,30 +58,36 @@ class Heads:
         """For each topic, the lowest score that counts as a match: float32 (topics,)."""
         return np.array([topic.effective_threshold for topic in self.topics], dtype=np.float32)
 
-    def score(self, embeddings: Vectors) -> Vectors:
+    def score(self, embeddings: Vectors, texts: Sequence[str] | None = None) -> Vectors:
         """Score unit vectors (n, dimensions): float32 (n, topics), each 0 to 1, row by row.
 
-        Raises: ModelError if the vectors are of another encoder's size.
+        `texts` are the n composed texts that the vectors were made of. Give them wherever they are at hand:
+        fitted heads score better with them. Raises: ModelError if the vectors are of another encoder's size,
+        ValueError if there is not one text for each.
         """
         if embeddings.ndim != 2 or embeddings.shape[1] != self.dimensions:
             shape = embeddings.shape
             message = f"embeddings of shape {shape} do not fit encoder {self.encoder_revision}: re-embed them"
             raise ModelError(message)
+        if texts is not None and len(texts) != len(embeddings):
+            raise ValueError(f"{len(texts)} texts for {len(embeddings)} embeddings")
         scores = np.empty((len(embeddings), len(self.topics)), dtype=np.float32)
         columns = {topic.name: i for i, topic in enumerate(self.topics)}
         for part in self.parts:
             places = [columns[topic.name] for topic in part.topics]
             for start in range(0, len(embeddings), ROWS):
                 rows = slice(start, start + ROWS)
-                scores[rows, places] = part.score(embeddings[rows])
+                scores[rows, places] = part.score(embeddings[rows], None if texts is None else texts[rows])
         return scores
 
 
-def build_heads(topics: Sequence[Topic], encoder: Encoder, *, calibration: Path = PATH) -> Heads:
-    """Build a zero-shot head for `topics` from their descriptions, examples and counter-examples.
+def build_heads(
+    topics: Sequence[Topic], encoder: Encoder, *, calibration: Path = PATH, fitted: Path = FITTED
+) -> Heads:
+    """Build the heads for `topics`: fitted where a topic is defined as it was fitted, else zero-shot.
 
-    Embeds every phrase of every topic once. Raises: TopicError for two topics of one name, ModelError if the
-    shipped calibration is missing or belongs to another encoder.
+    Zero-shot embeds every phrase of its topics once. Raises: TopicError for two topics of one name,
+    ModelError if a shipped file is missing, corrupt or belongs to another encoder.
     """
     names = [topic.name for topic in topics]
     for name in names:
@@ -84,7 +95,18 @@ def build_heads(topics: Sequence[Topic], encoder: Encoder, *, calibration: Path 
             raise TopicError(
                 f"topic {name} is defined {names.count(name)} times: give each topic a name of its own"
             )
-    fitted = load_calibration(calibration, revision=encoder.revision)
-    background = load_background(calibration.parent / fitted.background)
-    parts = (ZeroShotHead(topics, encoder, background, fitted),) if topics else ()
-    return Heads(tuple(topics), parts, encoder.dimensions, encoder.revision)
+    known = read_fitted(fitted, revision=encoder.revision)
+    learned = select_fitted(topics, known)
+    others = tuple(topic for topic in topics if topic not in learned)
+    parts: list[Head] = []
+    if learned:
+        parts.append(FittedHead(learned, known, load_weights(known, fitted, dimensions=encoder.dimensions)))
+    if others:
+        parts.append(_build_zero_shot(others, encoder, calibration))
+    return Heads(tuple(topics), tuple(parts), encoder.dimensions, encoder.revision)
+
+
+def _build_zero_shot(topics: Sequence[Topic], encoder: Encoder, path: Path) -> ZeroShotHead:
+    calibration = load_calibration(path, revision=encoder.revision)
+    background = load_background(path.parent / calibration.background)
+    return ZeroShotHead(topics, encoder, background, calibration)

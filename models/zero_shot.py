@@ -102,8 +102,8 @@ class ZeroShotHead:
         self._calibration = calibration
         self._features = TopicFeatures(self.topics, encoder, background)
 
-    def score(self, embeddings: Vectors) -> Vectors:
-        """Score unit vectors (n, d): float32 (n, topics)."""
+    def score(self, embeddings: Vectors, texts: Sequence[str] | None = None) -> Vectors:  # noqa: ARG002
+        """Score unit vectors (n, d): float32 (n, topics). Texts add nothing here."""
         return self._calibration.probability(self._features.measure(embeddings))
 
 

@@ -32,7 +32,7 @@ def test_the_default_topics_find_at_least_four_in_five_and_are_right_as_often(en
     topics, encoder = default_topics(), load_encoder()
     urls = list(entries)
     texts = [compose_text(entries[url].title, entries[url].summary) for url in urls]
-    scores = build_heads(topics, encoder).score(encoder.embed(texts))
+    scores = build_heads(topics, encoder).score(encoder.embed(texts), texts)
     thresholds = np.array([topic.effective_threshold for topic in topics])
     matched = {(urls[row], topics[column].name) for row, column in np.argwhere(scores >= thresholds)}
     wanted = {(item["url"], topic) for item in manifest["entries"] for topic in item["topics"]}
