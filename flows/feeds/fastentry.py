@@ -48,7 +48,7 @@ _REFUSED = frozenset({names.DOUBTFUL, "textinput", "item", "entry", "channel", "
 
 
 # Markup nested deeper costs its cleaner too much for the event loop.
-_MAX_TAGS = 1_000
+_MAX_TAGS, _MAX_MARKUP = 1_000, 24_000
 # More on one element cost lxml quadratic time.
 _MAX_ATTRIBUTES = 500
 
@@ -67,7 +67,7 @@ class FeedContext:
 
     def settle(self, text: str, kind: str) -> tuple[str, str]:
         """Give text and kind as feedparser stores them; outside Atom it guesses at HTML."""
-        if text.count("<") > _MAX_TAGS:
+        if text.count("<", 0, _MAX_MARKUP) > _MAX_TAGS:
             raise Doubt
         if kind == PLAIN and not self.version.startswith("atom") and ("<" in text or "&" in text):
             kind = _guess_kind(text)

@@ -81,6 +81,22 @@ def test_every_format_gives_the_same_entry(kind):
 
 
 @pytest.mark.parametrize(
+    ("version", "kind"),
+    [("0.91", "rss091u"), ("0.92", "rss092"), ("0.93", "rss093"), ("0.94", "rss094"), ("2.0.1", "rss20")],
+)
+def test_older_rss_is_read_the_same(version, kind):
+    body = FORMATS["rss20"].replace('rss version="2.0"', f'rss version="{version}"')
+    parsed = parse(body)
+    assert (only(parsed), parsed.format) == (EXPECTED, kind)
+
+
+def test_rss_090_is_told_by_its_namespace():
+    body = FORMATS["rss10"].replace("http://purl.org/rss/1.0/", "http://my.netscape.com/rdf/simple/0.9/")
+    parsed = parse(body)
+    assert (only(parsed).title, parsed.format) == (EXPECTED.title, "rss090")
+
+
+@pytest.mark.parametrize(
     ("encoding", "declared", "content_type"),
     [
         ("utf-8", None, "text/xml"),
