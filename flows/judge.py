@@ -11,7 +11,6 @@ import numpy as np
 
 from flows.alerts.decide import AlertRules, Match, decide_alerts, find_matches, select_matches
 from flows.display import current_display
-from flows.feeds.fulltext import FullText, FullTextOptions, fetch_full_texts
 from flows.feeds.identity import Identified, Identities
 from flows.feeds.language import detect_language
 from flows.run import Batch, MonitorRun
@@ -70,19 +69,21 @@ def _with_languages(found: Identified) -> Identified:
 
 def _read_full_texts(run: MonitorRun, batch: Batch) -> None:
     """Put the text of their pages beside new articles; where there is none, the feed's text stands."""
+    from flows.feeds import fulltext  # noqa: PLC0415  it is off by default, and what it needs is slow to load
+
     display = current_display()
     new = batch.identified.articles
     display.start_step("Reading articles", sum(article.url is not None for article in new))
     found = asyncio.run(
-        fetch_full_texts(
+        fulltext.fetch_full_texts(
             new,
             clock=run.clock,
-            options=FullTextOptions(poll=run.options.poll),
+            options=fulltext.FullTextOptions(poll=run.options.poll),
             on_done=lambda _: display.advance_step("Reading articles"),
         )
     )
     run.report.count_full_texts(found.values())
-    texts = {key: outcome.text for key, outcome in found.items() if isinstance(outcome, FullText)}
+    texts = {key: outcome.text for key, outcome in found.items() if isinstance(outcome, fulltext.FullText)}
     articles_with_text = tuple(replace(each, full_text=texts.get(each.article_id)) for each in new)
     batch.identified = replace(batch.identified, articles=articles_with_text)
 

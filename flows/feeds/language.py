@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
-from py3langid.langid import MODEL_FILE, LanguageIdentifier
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
 
 # More text makes nothing surer, and costs.
 _MAX_CHARACTERS = 500
@@ -40,4 +42,6 @@ def _says_enough(text: str) -> bool:
 
 @cache
 def _identifier() -> LanguageIdentifier:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415  most polls bring nothing to name
+
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import anyio.to_thread
@@ -61,11 +62,13 @@ def _unwrap(address: Address) -> Address:
 
 
 async def resolve_host(host: str, port: int) -> Sequence[str]:
-    """Ask the system's resolver; numbers in the order in which they should be tried.
+    """Ask the system's resolver; numbers in the order in which they should be tried. A number is itself.
 
     Raises:
         FeedError: `dns_unknown` if the name does not exist, `dns_failed` if nobody could say.
     """
+    with suppress(ValueError):
+        return [str(ip_address(host))]
     try:
         found = await anyio.to_thread.run_sync(
             lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), abandon_on_cancel=True

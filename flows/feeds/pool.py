@@ -18,7 +18,6 @@ from datetime import datetime
 from types import FrameType
 
 from flows.feeds.options import PollOptions
-from flows.feeds.parse import parse_feed, parse_quickly
 from flows.feeds.urls import loggable
 from tocsin.errors import FeedError
 from tocsin.types import ParsedFeed
@@ -50,6 +49,8 @@ class Refusal:
 
 def parse_job(job: ParseJob) -> ParsedFeed | Refusal:
     """Parse one body; a failure is a value."""
+    from flows.feeds.parse import parse_feed  # noqa: PLC0415  most polls bring no body at all
+
     try:
         return parse_feed(job.body, content_type=job.content_type, url=job.url, now=job.now)
     except FeedError as error:
@@ -58,6 +59,8 @@ def parse_job(job: ParseJob) -> ParsedFeed | Refusal:
 
 def parse_job_quickly(job: ParseJob) -> ParsedFeed | None:
     """Parse one body by the fast path, or give None."""
+    from flows.feeds.parse import parse_quickly  # noqa: PLC0415  most polls bring no body at all
+
     return parse_quickly(job.body, content_type=job.content_type, url=job.url, now=job.now)
 
 
