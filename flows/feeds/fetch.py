@@ -155,7 +155,7 @@ async def fetch_quietly(
     try:
         async with asyncio.timeout(options.total_seconds):
             outcome = await _follow(client, attempt)
-        if isinstance(outcome, Fetched) and should_test_validators(state, now, asked=attempt.url):
+        if isinstance(outcome, Fetched) and _calls_for_test(attempt):
             outcome = await _test_validators(client, attempt, outcome)
         return outcome  # noqa: TRY300  what fails while the validators are tested is a failure too
     except TimeoutError:
@@ -237,13 +237,26 @@ def _as_headers(known: Validators | None) -> dict[str, str]:
     return {name: value for name, value in pairs.items() if value}
 
 
+def _calls_for_test(attempt: _Attempt) -> bool:
+    """Tell whether the old validators are worth a test: not where the server has just heeded them."""
+    assert attempt.request is not None  # noqa: S101  a body came, so something was asked
+    if _is_conditional(attempt.request):
+        return False
+    return should_test_validators(attempt.state, attempt.now, asked=attempt.url)
+
+
+def _is_conditional(request: httpx.Request) -> bool:
+    return "if-none-match" in request.headers or "if-modified-since" in request.headers
+
+
 async def _test_validators(client: Client, attempt: _Attempt, outcome: Fetched) -> Fetched:
     """Ask again with the old validators, now that the body is known to differ: 304 would be a lie.
 
     Only the status is read. No answer proves nothing.
     """
     assert attempt.request is not None  # noqa: S101  a body came, so something was asked
-    headers = {**attempt.request.headers, **_as_headers(attempt.state.validators)}
+    headers = httpx.Headers(attempt.request.headers)
+    headers.update(_as_headers(attempt.state.validators))
     request = client.build_request("GET", attempt.request.url, headers=headers)
     try:
         async with asyncio.timeout(attempt.options.read_seconds):
@@ -258,10 +271,7 @@ async def _test_validators(client: Client, attempt: _Attempt, outcome: Fetched) 
 
 async def _read(response: httpx.Response, attempt: _Attempt) -> FetchOutcome:
     attempt.hints = read_pace_hints(response.headers, attempt.now)
-    asked_conditionally = "if-none-match" in response.request.headers or (
-        "if-modified-since" in response.request.headers
-    )
-    if response.status_code == 304 and asked_conditionally:
+    if response.status_code == 304 and _is_conditional(response.request):
         return NotModified(attempt.exchange(), _validators(response, attempt), attempt.hints)
     if response.status_code not in _WITH_BODY:
         return attempt.failed(f"http_{response.status_code}", describe_status(response.status_code))

@@ -585,3 +585,11 @@ def test_one_client_serves_several_feeds_over_one_connection(server, make_option
 
     asyncio.run(run())
     assert len(server.requests) == 2
+
+
+def test_a_server_that_has_just_heeded_the_validators_is_not_asked_again(server, fetch, now):
+    url = server.script("/feed", lying('"old"'))
+    state = unchanged_for_a_week(url, now, full_fetch_at=now - timedelta(hours=2))
+    outcome = fetch(url, state)
+    assert isinstance(outcome, Fetched)
+    assert [seen.headers.get("if-none-match") for seen in server.requests] == ['"old"']
