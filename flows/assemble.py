@@ -19,7 +19,8 @@ from flows.run import MonitorOptions, MonitorRun
 from models.topics import load_topics
 from storage.database import Database
 from storage.folder import history_path, lock_data_folder, throwaway_copy
-from storage.following import load_followed
+from storage.following import load_followed, load_unfollowed
+from tocsin.errors import SettingsError
 from tocsin.logging import logging_run
 from tocsin.settings import Settings
 from tocsin.types import Feed, Topic
@@ -79,7 +80,7 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
     if topics is None and settings.topics is not None:
         topics = load_topics(settings.topics)
     return MonitorOptions(
-        feeds=_choose_feeds(settings, request, _load_followed(db)),
+        feeds=_choose_feeds(settings, request, db),
         topics=tuple(topics) if topics is not None else None,
         channel=settings.slack_channel if settings.slack_bot_token else CONSOLE,
         operator_channel=_operator_channel(settings),
@@ -96,18 +97,28 @@ def _operator_channel(settings: Settings) -> str:
     return settings.operator_channel or settings.slack_channel
 
 
-def _choose_feeds(settings: Settings, request: Request, followed: tuple[Feed, ...]) -> tuple[Feed, ...]:
-    """What this run was given, else what a person follows, else the settings; none means the newsroom."""
-    if request.feeds or not followed:
-        return _read_feeds(request.feeds or settings.feeds or ())
-    return followed
+def _choose_feeds(settings: Settings, request: Request, db: Database) -> tuple[Feed, ...]:
+    """What this run was given, else what a person follows, else the settings; none means the newsroom.
+
+    A history that had feeds of its own is never given the newsroom's invented news.
+    """
+    if request.feeds:
+        return _read_feeds(request.feeds)
+    followed, removed = _load_following(db)
+    if not followed and removed and not settings.feeds:
+        raise SettingsError(
+            "No feeds to poll: every followed feed was removed. Follow one with `tocsin feeds add`, "
+            "or give --feeds or TOCSIN_FEEDS"
+        )
+    return followed or _read_feeds(settings.feeds or ())
 
 
-def _load_followed(db: Database) -> tuple[Feed, ...]:
+def _load_following(db: Database) -> tuple[tuple[Feed, ...], tuple[str, ...]]:
+    """Give the feeds followed now, and the URLs of those that were followed once."""
     if db.path is None or not db.path.exists():
-        return ()
+        return (), ()
     with db.read() as con:
-        return tuple(each.feed for each in load_followed(con))
+        return tuple(each.feed for each in load_followed(con)), load_unfollowed(con)
 
 
 def _read_feeds(sources: Sequence[str]) -> tuple[Feed, ...]:

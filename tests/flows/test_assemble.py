@@ -10,7 +10,7 @@ from flows.pipeline import run_steps
 from storage.database import Database
 from storage.folder import history_path
 from storage.following import follow_feeds, unfollow_feeds
-from tocsin.errors import OpmlError
+from tocsin.errors import OpmlError, SettingsError
 from tocsin.settings import load_settings
 from tocsin.types import Feed, Topic
 
@@ -50,14 +50,21 @@ def test_the_given_go_before_the_followed_and_these_before_the_settings(make_set
     assert feeds_of_a_run(settings, feeds=[GIVEN]) == [GIVEN]
 
 
-def test_without_any_feed_the_newsroom_is_polled_also_after_the_last_was_removed(make_settings):
+def test_without_any_feed_the_newsroom_is_polled(make_settings):
+    urls = feeds_of_a_run(make_settings())
+    assert len(urls) > 10
+    assert {url.split(":")[1] for url in urls} == {"//127.0.0.1"}
+
+
+def test_a_history_that_had_feeds_is_never_given_the_newsroom(make_settings):
     settings = make_settings()
-    assert {url.split(":")[1] for url in feeds_of_a_run(settings)} == {"//127.0.0.1"}
     follow(settings, Feed(FOLLOWED))
     with Database(history_path(settings.data)).write() as con:
         unfollow_feeds(con, [FOLLOWED], NOW)
-    assert FOLLOWED not in feeds_of_a_run(settings)
-    assert len(feeds_of_a_run(settings)) > 10
+    with pytest.raises(SettingsError, match="tocsin feeds add"):
+        check_request(settings, Request())
+    assert feeds_of_a_run(settings, feeds=[GIVEN]) == [GIVEN]
+    assert feeds_of_a_run(make_settings(feeds=[SET])) == [SET]
 
 
 def test_a_broken_list_in_the_settings_stops_no_run_that_does_not_need_it(make_settings):

@@ -83,8 +83,8 @@ def remove(*, urls: tuple[str, ...], data: Path | None) -> None:
         raise SettingsError("No feed is followed yet; follow one with `tocsin feeds add`")
     _print_changes(_change(settings, lambda con, now: remove_feeds(con, urls, now)))
     if not _load_followed(settings):
-        instead = "those of TOCSIN_FEEDS" if settings.feeds else "the sample newsroom"
-        click.echo(f"No feed is followed now: `tocsin monitor` polls {instead}.", err=True)
+        then = "polls those of TOCSIN_FEEDS" if settings.feeds else "has nothing to poll until one is added"
+        click.echo(f"No feed is followed now: `tocsin monitor` {then}.", err=True)
 
 
 @feeds.command("list")
