@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import hashlib
 import logging
 import zlib
 from datetime import UTC, datetime, timedelta
@@ -12,8 +11,6 @@ import httpx
 import pytest
 
 from flows.feeds.fetch import explain_failure, fetch_feed, open_client
-from flows.feeds.network import CheckedBackend, resolve_host
-from tocsin.errors import FeedError
 from tocsin.types import Feed, FeedState, Fetched, FetchFailed, NotModified, Validators
 
 BODY = b"<rss version='2.0'><channel><title>x</title></channel></rss>"
@@ -213,150 +210,6 @@ def test_credentials_of_a_feed_that_moved_stay_with_its_origin(server, fetch, no
         server.reply("/new", BODY)
         fetch(old, FeedState(old, moved_to=server.url("/new", host=host), moved_at=now))
     assert ["authorization" in seen.headers for seen in server.requests] == [True, False]
-
-
-# ---------------------------------------------------------------- servers that lie
-
-
-OK_NEW = f'HTTP/1.1 200 OK\nETag: "new"\nConnection: close\nContent-Length: {len(BODY)}'
-
-
-def lying(honest_etag):
-    """A server whose body changes: it answers 304 to `"old"` unless it is honest."""
-
-    def answer(connection):
-        sent = connection.seen.headers.get("if-none-match")
-        if sent and sent != honest_etag:
-            connection.send(raw("HTTP/1.1 304 Not Modified\nConnection: close"))
-        else:
-            connection.send(raw(OK_NEW, BODY))
-
-    return answer
-
-
-def unchanged_for_a_week(url, now, **changes):
-    """The state of a feed whose server said 304 from its last full fetch, a week ago, to an hour ago."""
-    fields = {
-        "validators": Validators(url, '"old"'),
-        "body_hash": "another",
-        "full_fetch_at": now - timedelta(days=7),
-        "succeeded_at": now - timedelta(hours=1),
-    }
-    return FeedState(url, **{**fields, **changes})
-
-
-@pytest.mark.parametrize(("honest_etag", "verdict"), [('"old"', True), (None, False)])
-def test_old_validators_are_tested_when_a_full_fetch_differs_after_304s(
-    server, fetch, now, honest_etag, verdict
-):
-    url = server.script("/feed", lying(honest_etag))
-    outcome = fetch(url, unchanged_for_a_week(url, now))
-    assert isinstance(outcome, Fetched)
-    assert outcome.body == BODY
-    assert outcome.exchange.honours_validators is verdict
-    assert [seen.headers.get("if-none-match") for seen in server.requests] == [None, '"old"']
-
-
-def test_a_test_without_answer_proves_nothing(server, fetch, now):
-    def answer(connection):
-        if "if-none-match" not in connection.seen.headers:
-            lying(None)(connection)
-
-    url = server.script("/feed", answer)
-    outcome = fetch(url, unchanged_for_a_week(url, now))
-    assert isinstance(outcome, Fetched)
-    assert outcome.exchange.honours_validators is None
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"succeeded_at": NOW - timedelta(days=7)},  # no 304 since
-        {"validators": None},
-        {"body_hash": hashlib.sha256(BODY).hexdigest()},
-        {"full_fetch_at": None, "succeeded_at": None},
-        {"distrust_304_at": NOW - timedelta(days=29)},
-    ],
-    ids=["no 304 since", "no validators", "same body", "first fetch", "distrusted"],
-)
-def test_nothing_is_tested_without_cause(server, fetch, now, changes):
-    url = server.script("/feed", lying(None))
-    fetch(url, unchanged_for_a_week(url, now, **changes))
-    assert len(server.requests) == 1
-
-
-def test_a_server_that_lied_is_asked_unconditionally_and_tested_once_a_month(server, fetch, now):
-    url = server.script("/feed", lying('"old"'))
-    fresh = {"full_fetch_at": now - timedelta(hours=1)}
-    fetch(url, unchanged_for_a_week(url, now, distrust_304_at=now - timedelta(days=1), **fresh))
-    assert "if-none-match" not in server.requests[0].headers
-    outcome = fetch(url, unchanged_for_a_week(url, now, distrust_304_at=now - timedelta(days=30), **fresh))
-    assert outcome.exchange.honours_validators is True
-    assert len(server.requests) == 3
-
-
-# ---------------------------------------------------------------- addresses
-
-
-def test_a_name_that_changes_its_address_is_checked_at_every_connection(server, fetch):
-    answers = [["127.0.0.1"], ["127.0.0.2"]]
-
-    async def rebinding(host, port):
-        return answers.pop(0)
-
-    server.reply("/feed", status=302, location="/secret", connection="close")
-    url = f"http://rebind.example:{server.port}/feed"
-    outcome = fetch(url, resolve=rebinding, allow_networks=(ip_network("127.0.0.1/32"),))
-    assert (outcome.reason, answers) == ("forbidden_address", [])
-    assert "rebind.example" in outcome.message
-    assert "127.0.0.2" in outcome.message
-    assert [seen.path for seen in server.requests] == ["/feed"]
-
-
-def test_the_name_is_resolved_once_and_stays_in_the_host_header(server, fetch):
-    asked = []
-
-    async def resolve(host, port):
-        asked.append((host, port))
-        return ["127.0.0.1"]
-
-    server.reply("/feed", BODY)
-    outcome = fetch(f"http://news.example:{server.port}/feed", resolve=resolve)
-    assert isinstance(outcome, Fetched)
-    assert asked == [("news.example", server.port)]
-    assert server.requests[0].headers["host"] == f"news.example:{server.port}"
-
-
-def test_the_next_address_is_tried_when_one_refuses(server, fetch):
-    async def resolve(host, port):
-        return ["127.0.0.3", "127.0.0.1"]  # the server listens on the second only
-
-    server.reply("/feed", BODY)
-    assert isinstance(fetch(f"http://news.example:{server.port}/feed", resolve=resolve), Fetched)
-
-
-def test_only_the_allowed_ones_of_several_addresses_are_connected_to():
-    async def resolve(host, port):
-        return ["10.0.0.1", "127.0.0.1", "169.254.169.254"]
-
-    backend = CheckedBackend((ip_network("127.0.0.0/8"),), resolve)
-    assert asyncio.run(backend._checked_addresses("news.example", 80)) == ["127.0.0.1"]
-
-
-@pytest.mark.parametrize(("reason", "severity"), [("dns_unknown", "soft"), ("dns_failed", "temporary")])
-def test_a_name_without_address_is_a_failure(fetch, reason, severity):
-    async def resolve(host, port):
-        raise FeedError(reason, f"Host name {host} cannot be resolved")
-
-    outcome = fetch("http://nowhere.example/", resolve=resolve)
-    assert (outcome.reason, outcome.severity, outcome.exchange.status) == (reason, severity, None)
-
-
-def test_the_system_resolver_knows_numbers_and_refuses_nonsense():
-    assert asyncio.run(resolve_host("127.0.0.1", 80)) == ["127.0.0.1"]
-    with pytest.raises(FeedError) as caught:
-        asyncio.run(resolve_host("a" * 80, 80))
-    assert caught.value.reason == "bad_url"
 
 
 # ---------------------------------------------------------------- faults
@@ -585,11 +438,3 @@ def test_one_client_serves_several_feeds_over_one_connection(server, make_option
 
     asyncio.run(run())
     assert len(server.requests) == 2
-
-
-def test_a_server_that_has_just_heeded_the_validators_is_not_asked_again(server, fetch, now):
-    url = server.script("/feed", lying('"old"'))
-    state = unchanged_for_a_week(url, now, full_fetch_at=now - timedelta(hours=2))
-    outcome = fetch(url, state)
-    assert isinstance(outcome, Fetched)
-    assert [seen.headers.get("if-none-match") for seen in server.requests] == ['"old"']
