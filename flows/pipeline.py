@@ -112,6 +112,7 @@ def store_batch(run: MonitorRun, batch: Batch) -> None:
         alerts.store_alerts(con, run.run_id, batch.alerts)
         _warn_operator(run, con, states, now)
     _report_failures(run, batch, states)
+    batch.forget()
 
 
 def _store_scores(run: MonitorRun, batch: Batch, con: Any, now: datetime) -> None:

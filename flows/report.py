@@ -7,9 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
-from flows.feeds.fulltext import FullTextOutcome
 from tocsin.types import Fetched, FetchFailed, NotModified, Polled
+
+if TYPE_CHECKING:
+    from flows.feeds.fulltext import FullTextOutcome  # slow to load, and full text is off by default
 
 
 @dataclass(frozen=True, slots=True)

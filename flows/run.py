@@ -86,6 +86,10 @@ class Batch:
 
     def __init__(self, requests: Sequence[tuple[Feed, FeedState]]) -> None:
         self.requests = list(requests)
+        self.forget()
+
+    def forget(self) -> None:
+        """Let go of what the steps made, once it is stored: a run's memory must not grow with its feeds."""
         self.polled: list[Polled] = []
         self.identified = Identified((), (), {}, {}, {})
         self.embeddings: npt.NDArray[np.float32] | None = None

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from models.manifest import MODEL, RESTORE, Manifest, Optimization, read_manifest, verify_files
 from models.text import clean_text
@@ -113,6 +112,8 @@ def _cores() -> int:
 
 
 def _open_session(path: Path, optimization: Optimization) -> Any:
+    import onnxruntime  # noqa: PLC0415  most runs find nothing new to score
+
     levels = onnxruntime.GraphOptimizationLevel
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

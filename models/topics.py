@@ -6,7 +6,6 @@ import difflib
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from tocsin.errors import TopicError
@@ -40,6 +39,8 @@ def load_topics(path: Path) -> tuple[Topic, ...]:
 
 
 def _parse(path: Path) -> Any:
+    import yaml  # noqa: PLC0415  a history knows its topics; the file is read when there is none
+
     try:
         return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except OSError as error:

@@ -52,6 +52,8 @@ _LOADED = (
 def store_alerts(con: duckdb.DuckDBPyConnection, run_id: str, alerts: Iterable[Alert]) -> int:
     """Store decisions and return how many were new; an article is alerted to a channel only once."""
     rows = [_write_alert(alert, run_id) for alert in alerts]
+    if not rows:
+        return 0
     with incoming(con, build_table(_ALERTS, rows)):
         added = con.execute(
             f"""

@@ -63,6 +63,8 @@ def store_articles(
 
 
 def _add_articles(con: duckdb.DuckDBPyConnection, rows: Sequence[Sequence[object]]) -> int:
+    if not rows:
+        return 0
     with incoming(con, build_table(_ARTICLES, rows)):
         added = con.execute(
             f"""
@@ -75,6 +77,8 @@ def _add_articles(con: duckdb.DuckDBPyConnection, rows: Sequence[Sequence[object
 
 
 def _add_entries(con: duckdb.DuckDBPyConnection, rows: Sequence[Sequence[object]]) -> None:
+    if not rows:
+        return
     with incoming(con, build_table(_ENTRIES, rows)):
         con.execute(
             f"""
@@ -86,6 +90,8 @@ def _add_entries(con: duckdb.DuckDBPyConnection, rows: Sequence[Sequence[object]
 
 
 def _add_seen(con: duckdb.DuckDBPyConnection, keys: Mapping[int, int]) -> None:
+    if not keys:
+        return
     with incoming(con, build_table(_SEEN, list(keys.items()))):
         con.execute(
             "INSERT INTO seen (key, article_id) "

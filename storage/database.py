@@ -32,6 +32,9 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "wal_autocheckpoint": "256MB",
     "autoinstall_known_extensions": False,  # opening a file must never reach for the network
 }
+# Rows. DuckDB rewrites the last row group at every checkpoint, in memory: with its default of 122,880 that
+# was 130 MB of articles. Scans of ten million scores take as long (0.19 s against 0.16).
+_ROW_GROUP = 16_384
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
 _MAGIC = slice(8, 12)
@@ -134,11 +137,9 @@ class Database:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _create(path)
             _check_magic(path)
-            con = duckdb.connect(path, read_only=read_only, config=_CONFIG)
+            return _attach(path, read_only=read_only)
         except (duckdb.Error, OSError) as error:
             raise explain_opening(error, path) from error
-        con.execute("SET TimeZone = 'UTC'")
-        return con
 
     def _require_path(self) -> Path:
         if self.path is None:
@@ -194,9 +195,28 @@ def _turn_of(path: Path | None) -> _Turn:
     return _Turn() if path is None else _TURNS.setdefault(path.resolve(), _Turn())
 
 
-def _open_memory() -> duckdb.DuckDBPyConnection:
+def _attach(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    """Open a file by attaching it: only then can the size of its row groups be chosen."""
+    con = _connect()
+    access = "READ_ONLY" if read_only else f"READ_WRITE, ROW_GROUP_SIZE {_ROW_GROUP}"
+    place = str(path).replace("'", "''")
+    try:
+        con.execute(f"ATTACH '{place}' AS history ({access})")
+        con.execute("USE history")
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def _connect() -> duckdb.DuckDBPyConnection:
     con = duckdb.connect(":memory:", config=_CONFIG)
     con.execute("SET TimeZone = 'UTC'")
+    return con
+
+
+def _open_memory() -> duckdb.DuckDBPyConnection:
+    con = _connect()
     migrate(con)
     return con
 

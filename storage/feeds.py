@@ -154,6 +154,8 @@ def record_warnings(
 ) -> list[FeedWarning]:
     """Record warnings and return those that were never recorded before: only these are to be told."""
     unique = {warning.warning_id: warning for warning in warnings}
+    if not unique:
+        return []
     rows = [
         (each.warning_id, each.feed_url, each.kind, each.since, each.message, now, run_id)
         for each in unique.values()

@@ -118,7 +118,7 @@ def open_client(options: PollOptions = DEFAULTS, *, resolve: Resolve = resolve_h
         logging.getLogger(noisy).setLevel(logging.WARNING)
     backend = CheckedBackend(options.allow_networks, resolve)
     return httpx.AsyncClient(
-        transport=CheckedTransport(backend, _tls_context(), connections=options.concurrency),
+        transport=CheckedTransport(backend, _tls_context, connections=options.concurrency),
         headers={"User-Agent": options.user_agent, "Accept": _ACCEPT, "Accept-Encoding": ACCEPT_ENCODING},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         timeout=httpx.Timeout(options.read_seconds, connect=options.connect_seconds),
@@ -188,7 +188,8 @@ async def _follow(client: Client, attempt: _Attempt) -> FetchOutcome:
     """Go from redirect to redirect; each hop is resolved, checked and connected anew."""
     own = httpx.URL(attempt.feed.url)
     secrets = (own.username, own.password) if own.userinfo else None
-    url, origin = httpx.URL(attempt.first_url), _origin(own)
+    url = own if attempt.first_url == attempt.feed.url else httpx.URL(attempt.first_url)
+    origin = _origin(own)
     for _ in range(attempt.options.max_redirects + 1):
         url = _usable(url)
         attempt.url = str(url)
@@ -215,7 +216,7 @@ def _usable(url: httpx.URL) -> httpx.URL:
     has_port = url.port is None or 0 < url.port < 65536
     if not url.host or not has_port:
         raise FeedError("bad_url", "Feed URL lacks a host name or has an impossible port")
-    return url.copy_with(userinfo=b"", fragment=None)
+    return url.copy_with(userinfo=b"", fragment=None) if url.userinfo or url.fragment else url
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

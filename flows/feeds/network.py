@@ -6,22 +6,25 @@ redirect nor DNS that changes its mind can lead into a private network.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import Any
 
 import anyio.to_thread
 import httpcore
 import httpx
 
 from flows.feeds.options import Network
+from flows.feeds.stream import SocketOption, connect_by_number
 from tocsin.errors import FeedError
 
 Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
+Trust = Callable[[], ssl.SSLContext]
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 _IPV6_GLOBAL_UNICAST = IPv6Network("2000::/3")
@@ -70,6 +73,7 @@ async def resolve_host(host: str, port: int) -> Sequence[str]:
     with suppress(ValueError):
         return [str(ip_address(host))]
     try:
+        # Not asyncio's threads: it waits for them when it ends, and a resolver may take a minute.
         found = await anyio.to_thread.run_sync(
             lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), abandon_on_cancel=True
         )
@@ -88,7 +92,6 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
     def __init__(self, allow_networks: Sequence[Network], resolve: Resolve = resolve_host) -> None:
         self._allow_networks = tuple(allow_networks)
         self._resolve = resolve
-        self._backend = httpcore.AnyIOBackend()
 
     async def connect_tcp(
         self,
@@ -102,7 +105,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         share = timeout / len(addresses) if timeout else None
         for number, address in enumerate(addresses, start=1):
             try:
-                return await self._backend.connect_tcp(
+                return await connect_by_number(
                     address, port, timeout=share, local_address=local_address, socket_options=socket_options
                 )
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
@@ -111,7 +114,7 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
         raise httpcore.ConnectError(f"{host} has no address")
 
     async def sleep(self, seconds: float) -> None:
-        await self._backend.sleep(seconds)
+        await asyncio.sleep(seconds)
 
     async def _checked_addresses(self, host: str, port: int) -> list[str]:
         found = await self._resolve(host, port)
@@ -126,14 +129,28 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 
 
 class CheckedTransport(httpx.AsyncHTTPTransport):
-    """httpx's own transport over a pool whose connections are checked."""
+    """httpx's own transport over a pool whose connections are checked.
 
-    def __init__(self, backend: CheckedBackend, ssl_context: ssl.SSLContext, *, connections: int) -> None:
+    `trust` gives the trusted authorities; it is called when the first server is asked by https.
+    """
+
+    def __init__(self, backend: CheckedBackend, trust: Trust, *, connections: int) -> None:
         # The base class takes no network backend, so its pool is built here instead of there.
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=ssl_context,
+        self._pool = _Pool(
+            trust,
             max_connections=connections,
             max_keepalive_connections=connections,
             keepalive_expiry=5.0,
             network_backend=backend,
         )
+
+
+class _Pool(httpcore.AsyncConnectionPool):
+    def __init__(self, trust: Trust, **options: Any) -> None:
+        super().__init__(**options)
+        self._trust = trust
+
+    def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
+        if origin.scheme == b"https":
+            self._ssl_context = self._trust()
+        return super().create_connection(origin)

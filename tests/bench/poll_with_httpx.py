@@ -24,7 +24,6 @@ def main(folder: Path, urls: Path) -> None:
         for url in urls.read_text().split():
             poll(con, url)
             con.commit()
-        print(con.execute("SELECT count(*) FROM entries").fetchone()[0])
 
 
 def poll(con: sqlite3.Connection, url: str) -> None:

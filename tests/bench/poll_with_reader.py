@@ -1,6 +1,6 @@
 """One poll by lemon24/reader, run in an environment of its own.
 
-Usage: poll_with_reader.py FOLDER URLS: prints how many entries are stored.
+Usage: poll_with_reader.py FOLDER URLS
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ def main(folder: Path, urls: Path) -> None:
         failed = [feed.url for feed in reader.get_feeds() if feed.last_exception]
         if failed:
             raise SystemExit(f"{len(failed)} feeds failed: {failed[0]}")
-        print(reader.get_entry_counts().total)
 
 
 main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,6 +1,6 @@
 """One poll as a `monitor` run does it, but without Prefect, scoring and alerts.
 
-Usage: poll_with_tocsin.py FOLDER URLS: prints how many articles are stored.
+Usage: poll_with_tocsin.py FOLDER URLS
 """
 
 from __future__ import annotations
@@ -42,8 +42,6 @@ def main(folder: Path, urls: Path) -> None:
         store_batch(run, batch)
     if run.report.failures:
         raise SystemExit(f"{len(run.report.failures)} feeds failed: {run.report.failures[0]}")
-    with run.db.read() as con:
-        print(con.execute("SELECT count(*) FROM articles").fetchall()[0][0])
 
 
 def _no_outlet(channel: str) -> None:

@@ -1,4 +1,4 @@
-"""The pollers that are compared: how each is called, and how many entries it says it stores."""
+"""The pollers that are compared: how each is called, and how many entries it stored."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 from measured import Taken, run_measured
+
+from storage.database import FILE_NAME
 
 _HERE = Path(__file__).resolve().parent
 _ROOT = _HERE.parents[1]
@@ -26,13 +29,15 @@ _NEWSBOAT_THREADS = 4
 class Poller:
     """A poller with its version.
 
-    `share` is the part of the feeds that it is given. `settles`: it needs a second poll, not measured,
+    `stored` is the file and the table of its entries. `share` is the part of the feeds that it is given.
+    `settles`: it needs a second poll, not measured,
     before it sends validators (newsboat 2.21 saves those of the first poll before the feed has a row).
     """
 
     name: str
     version: str
     command: tuple[str, ...]
+    stored: tuple[str, str]
     share: float = 1.0
     settles: bool = False
 
@@ -49,17 +54,32 @@ class Poller:
             "LC_ALL": "C.UTF-8",
         }
         command = [part.format(folder=folder, urls=listed) for part in self.command]
-        taken = run_measured(command, environment=environment)
-        return taken, _count_newsboat(folder) if self.name == "newsboat" else int(taken.output.split()[-1])
+        return run_measured(command, environment=environment), self.count_stored(folder)
+
+    def count_stored(self, folder: Path) -> int:
+        """Count the entries in the poller's own database; apart, so that it costs none of them anything."""
+        file, table = self.stored
+        if self.name == "tocsin":
+            with duckdb.connect(folder / file, read_only=True) as con:
+                return int(con.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
+        with closing(sqlite3.connect(folder / file)) as con:
+            return int(con.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
 def find_pollers(reader_python: Path | None, *, naive_share: float) -> list[Poller]:
     """Tocsin and those of its peers that this machine has."""
     tocsin = Poller(
-        "tocsin", _version(sys.executable, "tocsin", "duckdb", "httpx"), _script("poll_with_tocsin.py")
+        "tocsin",
+        _version(sys.executable, "tocsin", "duckdb", "httpx"),
+        _script("poll_with_tocsin.py"),
+        (FILE_NAME, "articles"),
     )
     naive = Poller(
-        "naive", _version(sys.executable, "httpx", "feedparser"), _script("poll_with_httpx.py"), naive_share
+        "naive",
+        _version(sys.executable, "httpx", "feedparser"),
+        _script("poll_with_httpx.py"),
+        ("entries.sqlite", "entries"),
+        naive_share,
     )
     found = [tocsin, _find_newsboat(), _find_reader(reader_python), naive if naive_share else None]
     return [poller for poller in found if poller is not None]
@@ -75,14 +95,16 @@ def _find_newsboat() -> Poller | None:
         f"printf 'reload-threads {_NEWSBOAT_THREADS}\\n' > {{folder}}/config && "
         f"exec {program} -q -C {{folder}}/config -u {{urls}} -c {{folder}}/cache.db -x reload"
     )
-    return Poller("newsboat", said.split("\n")[0].split(" - ")[0], ("/bin/sh", "-c", shell), settles=True)
+    version = said.split("\n")[0].split(" - ")[0]
+    return Poller("newsboat", version, ("/bin/sh", "-c", shell), ("cache.db", "rss_item"), settles=True)
 
 
 def _find_reader(python: Path | None) -> Poller | None:
     if python is None or not python.exists():
         print("reader has no environment (`make bench-poll` makes one): left out")
         return None
-    return Poller("reader", _version(str(python), "reader"), _script("poll_with_reader.py", str(python)))
+    script = _script("poll_with_reader.py", str(python))
+    return Poller("reader", _version(str(python), "reader"), script, ("reader.sqlite", "entries"))
 
 
 def _script(name: str, python: str = sys.executable) -> tuple[str, ...]:
@@ -92,8 +114,3 @@ def _script(name: str, python: str = sys.executable) -> tuple[str, ...]:
 def _version(python: str, *packages: str) -> str:
     done = subprocess.run([python, "-c", _VERSIONS, *packages], capture_output=True, text=True, check=True)
     return done.stdout.strip()
-
-
-def _count_newsboat(folder: Path) -> int:
-    with closing(sqlite3.connect(folder / "cache.db")) as con:
-        return int(con.execute("SELECT count(*) FROM rss_item").fetchone()[0])

@@ -349,3 +349,11 @@ def test_a_full_disk_is_a_clear_error_and_keeps_what_was_committed(database, sta
     said = start_child(_ON_A_FULL_DISK, database.path).hear()
     assert said.startswith(f"StorageError {database.path} could not be written: the disk is full")
     assert count_runs(database) == 1
+
+
+def test_a_row_group_is_small_so_that_a_checkpoint_needs_little_memory(database):
+    with database.write() as con:
+        con.execute("CREATE TABLE many AS SELECT range AS id FROM range(50_000)")
+    with database.read() as con:
+        rows = con.execute("SELECT max(count) FROM pragma_storage_info('many')").fetchall()
+    assert rows[0][0] <= 16_384
