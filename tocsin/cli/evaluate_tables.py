@@ -60,7 +60,12 @@ def print_mistakes(console: Console, mistakes: Sequence[Mistake]) -> None:
 
 
 def _why(reason: Reason, title: str) -> str:
-    return f"\n{reason.sentence}" if reason.sentence not in {"", title} else ""
+    lines = [reason.sentence] if reason.sentence != title else []
+    if reason.words:
+        lines.append(f"words: {', '.join(reason.words)}")
+    if reason.likeness is not None:
+        lines.append(f"nearest example ({reason.likeness:.2f}): {reason.example}")
+    return "".join(f"\n{line}" for line in lines if line)
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
