@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from models.encode import Encoder, Tokens, Vectors
 from models.heads import Heads
-from models.text import clean_text, split_sentences
+from models.text import clean_summary, clean_text, split_sentences
 from tocsin.types import Reason, Topic
 
 WORDS_SHOWN = 3
@@ -76,7 +76,7 @@ def explain_matches(encoder: Encoder, heads: Heads, matches: Sequence[Match]) ->
 
 def _sentences(match: Match) -> list[str]:
     title = clean_text(match.title)
-    return list(dict.fromkeys(([title] if title else []) + split_sentences(match.summary)))
+    return list(dict.fromkeys(([title] if title else []) + split_sentences(clean_summary(match.summary))))
 
 
 @dataclass(frozen=True)
