@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import duckdb
@@ -48,79 +48,88 @@ def load_spans(con: duckdb.DuckDBPyConnection, days: Days, *, edges: Sequence[fl
     count only if they came from what scores it now: the same definition (threshold, sensitivity and channel
     aside), encoder and head. Else a change that somebody made would look like one of the news.
     """
-    return _load(con, days, edges, now=False), _load(con, days, edges, now=True)
+    rows = _load_scores(con, days, edges)
+    in_use = con.execute("SELECT topic FROM current_topics ORDER BY position").fetchall()
+    empty = {topic: [0] * (len(edges) + 1) for (topic,) in in_use}
+    before = _load_span(con, days.reference_since, days.since - timedelta(days=1))
+    now = _load_span(con, days.since, days.until)
+    return _with_scores(before, empty, rows[False]), _with_scores(now, empty, rows[True])
 
 
-def _load(con: duckdb.DuckDBPyConnection, days: Days, edges: Sequence[float], *, now: bool) -> Span:
-    first = days.since if now else days.reference_since
-    last = days.until if now else days.since - timedelta(days=1)
+def _load_span(con: duckdb.DuckDBPyConnection, first: date, last: date) -> Span:
     span = {"first": first, "last": last}
     [(articles, seen_on)] = con.execute(
         f"SELECT count(*), count(DISTINCT {_DAY}) FROM articles WHERE {_IN_SPAN}",  # noqa: S608 - names are ours
         span,
     ).fetchall()
-    scores, matches = _load_scores(con, {**span, "newest": days.until}, edges)
     return Span(
         days=seen_on,
         articles=articles,
-        scores=scores,
-        matches=matches,
+        scores={},
+        matches={},
         languages=_count(con, "coalesce(language, 'unknown')", span),
         outlets=_count(con, "outlet", span),
     )
 
 
-_DAY = "CAST(first_seen_at AT TIME ZONE 'UTC' AS DATE)"
-_IN_SPAN = f"{_DAY} BETWEEN $first AND $last"
-
-# What a score came from, spelt out, so that only like is compared with like.
-_SCORED = """
-    WITH meanings AS (
-        SELECT topic, version, any_value(concat_ws(chr(31),
-            definition ->> 'description', definition ->> 'examples', definition ->> 'counter_examples'
-        )) AS meaning
-        FROM topics GROUP BY topic, version
-    ),
-    scored AS (
-        SELECT scores.topic, scores.score, scores.day, scores.scored_at,
-            concat_ws(chr(31), meanings.meaning, scores.encoder_revision, scores.head) AS scorer
-        FROM scores
-        JOIN meanings ON meanings.topic = scores.topic AND meanings.version = scores.topic_version
-        WHERE scores.is_newest AND scores.day <= $newest
-    ),
-    in_use AS (SELECT topic, arg_max(scorer, scored_at) AS scorer FROM scored GROUP BY topic)
-"""
-
-
-def _load_scores(
-    con: duckdb.DuckDBPyConnection, span: Mapping[str, object], edges: Sequence[float]
-) -> tuple[dict[str, list[int]], Counts]:
-    bins = " + ".join(f"CAST(score >= CAST({edge!r} AS FLOAT) AS INTEGER)" for edge in edges)
-    rows = con.execute(
-        f"""
-        {_SCORED}
-        SELECT current_topics.topic, {bins} AS bin, count(*),
-            count(*) FILTER (WHERE score >= current_topics.threshold)
-        FROM scored
-        JOIN in_use ON in_use.topic = scored.topic AND in_use.scorer = scored.scorer
-        JOIN current_topics ON current_topics.topic = scored.topic
-        WHERE scored.day BETWEEN $first AND $last
-        GROUP BY ALL
-        """,  # noqa: S608 - numbers and names are ours
-        span,
-    ).fetchall()
-    names = con.execute("SELECT topic FROM current_topics ORDER BY position").fetchall()
-    scores = {name: [0] * (len(edges) + 1) for (name,) in names}
-    matches = dict.fromkeys(scores, 0)
-    for topic, place, count, matched in rows:
-        scores[topic][place] = count
-        matches[topic] += matched
-    return scores, matches
-
-
-def _count(con: duckdb.DuckDBPyConnection, what: str, span: Mapping[str, object]) -> Counts:
+def _count(con: duckdb.DuckDBPyConnection, what: str, span: Mapping[str, date]) -> Counts:
     rows = con.execute(
         f"SELECT {what} AS name, count(*) FROM articles WHERE {_IN_SPAN} GROUP BY name ORDER BY name",  # noqa: S608
         span,
     ).fetchall()
     return dict(rows)
+
+
+_DAY = "CAST(first_seen_at AT TIME ZONE 'UTC' AS DATE)"
+_IN_SPAN = f"{_DAY} BETWEEN $first AND $last"
+
+_Row = tuple[str, int, int, int]
+"""Topic, bin, articles, matches."""
+
+
+def _load_scores(
+    con: duckdb.DuckDBPyConnection, days: Days, edges: Sequence[float]
+) -> dict[bool, list[_Row]]:
+    """Load counts of scores, before (False) and now (True): counted first, joined with definitions after."""
+    bins = " + ".join(f"CAST(score >= CAST({edge!r} AS FLOAT) AS INTEGER)" for edge in edges)
+    rows = con.execute(
+        f"""
+        WITH counted AS (
+            SELECT scores.topic, topic_version, encoder_revision, head, day >= $since AS is_now,
+                {bins} AS bin,
+                max(scored_at) AS scored_at, count(*) AS articles,
+                count(*) FILTER (WHERE score >= current_topics.threshold) AS matches
+            FROM scores JOIN current_topics ON current_topics.topic = scores.topic
+            WHERE is_newest AND day BETWEEN $first AND $until
+            GROUP BY ALL
+        ),
+        meanings AS (
+            SELECT topic, version, any_value(hash(
+                definition ->> 'description', definition ->> 'examples', definition ->> 'counter_examples'
+            )) AS meaning
+            FROM topics GROUP BY topic, version
+        ),
+        scored AS (
+            SELECT counted.*, hash(meaning, encoder_revision, head) AS scorer
+            FROM counted JOIN meanings ON meanings.topic = counted.topic AND version = topic_version
+        ),
+        in_use AS (SELECT topic, arg_max(scorer, scored_at) AS scorer FROM scored GROUP BY topic)
+        SELECT is_now, scored.topic, bin, CAST(sum(articles) AS BIGINT), CAST(sum(matches) AS BIGINT)
+        FROM scored JOIN in_use ON in_use.topic = scored.topic AND in_use.scorer = scored.scorer
+        GROUP BY ALL
+        """,  # noqa: S608 - numbers and names are ours
+        {"first": days.reference_since, "since": days.since, "until": days.until},
+    ).fetchall()
+    found: dict[bool, list[_Row]] = {False: [], True: []}
+    for is_now, *row in rows:
+        found[is_now].append((row[0], row[1], row[2], row[3]))
+    return found
+
+
+def _with_scores(span: Span, empty: Mapping[str, Sequence[int]], rows: Sequence[_Row]) -> Span:
+    scores = {topic: list(bins) for topic, bins in empty.items()}
+    matches = dict.fromkeys(empty, 0)
+    for topic, place, count, matched in rows:
+        scores[topic][place] += count
+        matches[topic] += matched
+    return replace(span, scores=scores, matches=matches)
