@@ -94,6 +94,22 @@ def test_a_score_that_was_replaced_is_not_counted(con, store, topic, days, now):
     assert load_spans(con, days, edges=EDGES)[1].scores == {topic.name: [0, 1, 0]}
 
 
+def test_an_article_scored_for_two_thresholds_is_counted_once(con, store, topic, make_topic, days, now):
+    ids = store([1])
+    put(con, ids, [0.7], topic, now - timedelta(hours=1))
+    moved = make_topic(threshold=0.8)
+    record_topics(con, [moved], run_id="run-2", now=now)
+    put(con, ids, [0.7], moved, now)
+    assert load_spans(con, days, edges=EDGES)[1].scores == {topic.name: [0, 0, 1]}
+
+
+def test_scores_of_the_first_day_are_of_now_and_those_of_the_day_before_are_not(con, store, topic, days, now):
+    put(con, store([6, 7, 34, 35]), [0.9, 0.2, 0.2, 0.2], topic, now)
+    before, after = load_spans(con, days, edges=EDGES)
+    assert after.scores == {topic.name: [0, 0, 1]}
+    assert before.scores == {topic.name: [0, 2, 0]}
+
+
 def test_an_empty_history_counts_nothing(con, days):
     before, now = load_spans(con, days, edges=EDGES)
     assert before == now
