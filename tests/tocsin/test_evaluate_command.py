@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 
 import pytest
@@ -104,3 +106,14 @@ def test_a_folder_that_cannot_be_written_is_named(run, tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(SettingsError, match="cannot be written"):
         run("--plots", tmp_path / "taken")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in other units elsewhere")
+def test_one_article_takes_little_memory_and_processor_time_from_a_cold_start(file):
+    program = "import sys; from tocsin.cli import main; sys.argv[1:] = ['evaluate', sys.argv[1]]; main()"
+    process = subprocess.Popen([sys.executable, "-c", program, str(file)], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    assert usage.ru_maxrss < 600_000  # kilobytes; about 160,000 were measured
+    assert usage.ru_utime + usage.ru_stime < 5  # about 2 s were measured; the machine may be slow
