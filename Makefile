@@ -8,10 +8,12 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # FEEDS="deploy/feeds.opml https://…": feeds to poll instead of the bundled sample newsroom.
 FEEDS ?=
 ARGS ?=
+# Folder with the labelled news that the gate measures on; it is not part of the repository.
+EVAL ?= ../shared/eval
 UV_LOCK := $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --native-tls --upgrade
 
-.PHONY: help run test check format lock encoder emulator bench bench-poll clean
+.PHONY: help run test check gate format lock encoder emulator bench bench-poll clean
 
 help: ## Print what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,12 +24,16 @@ run: $(VENV)/.runtime ## Poll, score, store and alert once (FEEDS="file.opml htt
 test: $(VENV)/.dev emulator ## Run all tests (ARGS="-k name" to choose)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
-check: $(VENV)/.dev ## Lint, format, types, import rules, docs
+check: $(VENV)/.dev ## Lint, format, types, import rules, docs, and the gate
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest --quiet tests/test_docs.py tests/test_sizes.py
+	@$(BIN)/python -m models.gate --data "$(EVAL)"
+
+gate: $(VENV)/.dev ## Hold the floors of the topics' figures (ARGS=--write-floors raises them)
+	@$(BIN)/python -m models.gate --data "$(EVAL)" $(ARGS)
 
 format: $(VENV)/.dev ## Format the code and fix what can be fixed safely
 	@$(BIN)/ruff check --fix .

@@ -18,7 +18,7 @@ from models.explain import Match as Explained
 from models.explain import explain_matches
 from models.text import compose_text
 from storage import alerts, articles
-from tocsin.types import Article, Score
+from tocsin.types import Article, Reason, Score
 
 # A claimed date older than this is not news, whatever feed it turns up in.
 MAX_AGE = timedelta(days=7)
@@ -144,7 +144,7 @@ def _scores_that_count(run: MonitorRun, batch: Batch) -> Iterator[Score]:
         )
 
 
-def _find_reasons(run: MonitorRun, matches: Sequence[Match]) -> dict[tuple[int, str], str]:
+def _find_reasons(run: MonitorRun, matches: Sequence[Match]) -> dict[tuple[int, str], Reason]:
     encoder, heads = run.judge()
     explained = [
         Explained(match.article.title, _telling_text(match.article), match.topic.name, match.score)
@@ -152,7 +152,7 @@ def _find_reasons(run: MonitorRun, matches: Sequence[Match]) -> dict[tuple[int, 
     ]
     reasons = explain_matches(encoder, heads, explained)
     return {
-        (match.article.article_id, match.topic.name): reason.sentence
+        (match.article.article_id, match.topic.name): reason
         for match, reason in zip(matches, reasons, strict=True)
     }
 

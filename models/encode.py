@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,17 @@ CHUNK = 16  # texts that one worker takes at a time; also the grain of `progress
 Vectors = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
 """Called as progress(done, total), from the calling thread."""
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A text's tokens: `states` float32 (tokens, d), and which characters of the clean text each stands for.
+
+    Tokens that the tokenizer adds stand for none: their span is (0, 0).
+    """
+
+    states: Vectors
+    spans: Sequence[tuple[int, int]]
 
 
 class Encoder:
@@ -60,17 +72,25 @@ class Encoder:
                     progress(done, len(texts))
         return vectors
 
+    def embed_tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        """Run `texts` as `embed` does and keep each token's state: their mean, made a unit, is the vector."""
+        with _workers(self._threads) as pool:
+            return list(pool.map(self._run, texts))
+
     def _embed_into(self, vectors: Vectors, texts: Sequence[str], chunk: Sequence[int]) -> None:
         for i in chunk:
             vectors[i] = self._embed_one(texts[i])
 
     def _embed_one(self, text: str) -> Vectors:
+        vector: Vectors = self._run(text).states.mean(axis=0, dtype=np.float32)  # no padding
+        return vector / max(float(np.linalg.norm(vector)), 1e-12)
+
+    def _run(self, text: str) -> Tokens:
         encoding = self._tokenizer.encode(clean_text(text))
         known = {"input_ids": encoding.ids, "attention_mask": encoding.attention_mask}
         feed = {name: _row(known.get(name, encoding.type_ids), kind) for name, kind in self._inputs.items()}
         states = self._session.run([self._output], feed)[0][0]
-        vector: Vectors = states.mean(axis=0, dtype=np.float32)  # no padding, so every token counts
-        return vector / max(float(np.linalg.norm(vector)), 1e-12)
+        return Tokens(states, encoding.offsets)
 
 
 def _row(values: Sequence[int], kind: str) -> npt.NDArray[np.int32] | npt.NDArray[np.int64]:

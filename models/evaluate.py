@@ -1,10 +1,10 @@
-"""Compares scores with labels: average precision, precision, recall and F1 by topic, and their means."""
+"""Compares scores with labels: AP, precision, recall, F1, Brier score, calibration; by topic, and means."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,16 @@ import numpy as np
 import numpy.typing as npt
 
 from models.encode import Encoder, Progress, Vectors
-from models.heads import build_heads
+from models.heads import Heads, build_heads
+from models.manifest import mark_file
 from models.text import compose_text
 from tocsin.errors import SettingsError
 from tocsin.types import Topic
 
 Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+
+BINS = 10  # of equal width, from 0 to 1, for the calibration error
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ class LabelledArticle:
 @dataclass(frozen=True, slots=True)
 class Figures:
     """Figures at `threshold`. None where the data cannot tell: `ap`, `recall` and `f1` without positives,
-    `precision` without matches.
+    `precision` without matches. `brier` is the mean squared error, `ece` see `calibration_gap`.
     """
 
     threshold: float
@@ -44,9 +48,11 @@ class Figures:
     precision: float | None
     recall: float | None
     f1: float | None
+    brier: float | None
+    ece: float | None
 
 
-MEASURES = ("ap", "precision", "recall", "f1")
+MEASURES = ("ap", "precision", "recall", "f1", "brier", "ece")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ class Evaluation:
     mean: dict[str, float | None]
     encoder_revision: str | None = None
     heads: dict[str, str] | None = None
+    data_sha256: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -116,6 +123,22 @@ def average_precision(positive: Bools, scores: Vectors) -> float | None:
     return float((found / (ends + 1) * gained).sum() / hits.sum())
 
 
+def calibration_bins(scores: Vectors) -> npt.NDArray[np.intp]:
+    """Return the bin of each score: `BINS` of equal width; a score of 1 is in the last."""
+    return np.asarray(np.minimum((scores * BINS).astype(np.intp), BINS - 1))
+
+
+def calibration_gap(positive: Bools, scores: Vectors) -> float | None:
+    """Return the expected calibration error: |mean score - share of positives|, averaged over `BINS`.
+
+    Each bin counts as much as it has articles. None without any.
+    """
+    if not len(scores):
+        return None
+    gaps = np.bincount(calibration_bins(scores), weights=scores - positive.astype(np.float64), minlength=BINS)
+    return float(np.abs(gaps).sum() / len(scores))
+
+
 def measure(positive: Bools, scores: Vectors, threshold: float) -> Figures:
     """Compare the scores (n,) of one topic with its labels (n,)."""
     matched = scores >= np.float32(threshold)
@@ -129,6 +152,8 @@ def measure(positive: Bools, scores: Vectors, threshold: float) -> Figures:
         precision=hits / matches if matches else None,
         recall=hits / positives if positives else None,
         f1=2 * hits / (matches + positives) if positives else None,
+        brier=float(np.square(scores - positive.astype(np.float64)).mean()) if len(scores) else None,
+        ece=calibration_gap(positive, scores),
     )
 
 
@@ -150,10 +175,44 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def evaluate_file(
+@dataclass(frozen=True)
+class Scored:
+    """The labelled articles of a file, with float32 scores (articles, topics) by the heads of the topics."""
+
+    articles: Sequence[LabelledArticle]
+    heads: Heads
+    scores: Vectors
+    data_sha256: str
+
+    def labels(self) -> Floats:
+        """Return the labels (articles, topics): 1, 0, NaN where the topic counts neither way."""
+        return label_matrix(self.articles, self.heads.topics)
+
+    def evaluate(self) -> Evaluation:
+        """Compare the scores with the labels."""
+        result = evaluate_scores(self.scores, self.articles, self.heads.topics)
+        names = dict(zip((topic.name for topic in self.heads.topics), self.heads.names, strict=True))
+        return replace(
+            result,
+            encoder_revision=self.heads.encoder_revision,
+            heads=names,
+            data_sha256=self.data_sha256,
+        )
+
+
+def label_matrix(articles: Sequence[LabelledArticle], topics: Sequence[Topic]) -> Floats:
+    """Return the labels (articles, topics): 1, 0, NaN where the topic counts neither way."""
+    rows = [
+        [np.nan if topic.name in article.unsure else float(topic.name in article.topics) for topic in topics]
+        for article in articles
+    ]
+    return np.array(rows, dtype=np.float64).reshape(len(articles), len(topics))
+
+
+def score_file(
     path: Path, *, topics: Sequence[Topic], encoder: Encoder, progress: Progress | None = None
-) -> Evaluation:
-    """Score the labelled articles of `path` by the heads of `topics` and compare.
+) -> Scored:
+    """Score the labelled articles of `path` by the heads of `topics`.
 
     Raises: SettingsError for an unreadable file, and what `build_heads` raises.
     """
@@ -161,6 +220,11 @@ def evaluate_file(
     heads = build_heads(topics, encoder)
     texts = [compose_text(article.title, article.summary) for article in articles]
     scores = heads.score(encoder.embed(texts, progress=progress), texts)
-    result = evaluate_scores(scores, articles, topics)
-    names = dict(zip((topic.name for topic in topics), heads.names, strict=True))
-    return Evaluation(result.articles, result.topics, result.mean, encoder.revision, names)
+    return Scored(articles, heads, scores, mark_file(path).sha256)
+
+
+def evaluate_file(
+    path: Path, *, topics: Sequence[Topic], encoder: Encoder, progress: Progress | None = None
+) -> Evaluation:
+    """Score the labelled articles of `path` by the heads of `topics` and compare; see `score_file`."""
+    return score_file(path, topics=topics, encoder=encoder, progress=progress).evaluate()

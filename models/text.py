@@ -5,11 +5,24 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from models.confusables import fold_confusables
+
 # The encoder reads 256 tokens, about 1,500 characters of English; more is never seen.
 MAX_CHARACTERS = 2_000
 # So much of a text is looked at before cleaning, so that a megabyte of invisible characters costs nothing.
 MAX_RAW_CHARACTERS = 4 * MAX_CHARACTERS
 MAX_SENTENCES = 12
+LONGEST_REPEAT = 6  # words
+_PUNCTUATION = ".,;:!?…·|/-–—\"'()[]#*"  # noqa: RUF001 - dashes of all lengths are meant
+_ORDER = re.compile(
+    r"\b(?:ignore|disregard|forget)\b.{0,30}\b(?:previous|prior|above|earlier)\b.{0,20}"
+    r"\b(?:instruction|prompt|rule)"
+    r"|\bsystem (?:note|prompt|message|override)\s*:"
+    r"|\byou are an? (?:ai|classifier|assistant|language model)\b"
+    r"|\b(?:classify|label|score|mark|flag|tag) (?:this|the) (?:article|text|story|item|entry) (?:as|with)\b"
+    r"|\bclassify as\b",
+    re.IGNORECASE,
+)
 
 _SPACE = re.compile(r"\s+")
 _ENDING = re.compile(r"[.!?…。！？][\"'”’»)\]]*$")  # noqa: RUF001 - the curly and full-width marks are meant
@@ -28,12 +41,18 @@ _ABBREVIATION = re.compile(
 def clean_text(text: str) -> str:
     """Return `text` as one printable line of at most `MAX_CHARACTERS`.
 
-    Control, zero-width, soft-hyphen and unpaired surrogate characters vanish; white space becomes one blank.
+    Control, zero-width, soft-hyphen and unpaired surrogate characters vanish, look-alikes of Latin letters
+    become those letters, white space becomes one blank.
     """
+    return _clean(text)[:MAX_CHARACTERS].rstrip()
+
+
+def _clean(text: str) -> str:
     text = text[:MAX_RAW_CHARACTERS]
     if not text.isprintable():
         text = "".join(_visible(character) for character in text)
-    return _SPACE.sub(" ", text).strip()[:MAX_CHARACTERS].rstrip()
+    text = fold_confusables(text)
+    return _SPACE.sub(" ", text).strip()
 
 
 def _visible(character: str) -> str:
@@ -45,9 +64,10 @@ def _visible(character: str) -> str:
 def compose_text(title: str, summary: str) -> str:
     """Join a headline and its summary into the one text that the encoder sees.
 
-    A summary that only repeats the headline is left out; one that begins with it replaces it.
+    A summary that only repeats the headline is left out; one that begins with it replaces it. What is said
+    three times running is said once, and a summary's sentences that give orders to a machine are left out.
     """
-    title, summary = clean_text(title), clean_text(summary)
+    title, summary = fold_repeats(clean_text(title)), clean_summary(summary)
     if summary.casefold().startswith(title.casefold()):
         return summary
     if not summary:
@@ -56,15 +76,59 @@ def compose_text(title: str, summary: str) -> str:
     return f"{title}{joint}{summary}"[:MAX_CHARACTERS].rstrip()
 
 
+def clean_summary(summary: str) -> str:
+    """Return `summary` as `clean_text` does, without repeats and without orders to a machine."""
+    return fold_repeats(drop_orders(_clean(summary)))[:MAX_CHARACTERS].rstrip()
+
+
+def fold_repeats(text: str) -> str:
+    """Leave one of what `text` says at least three times running: a word, or up to `LONGEST_REPEAT` words."""
+    words = text.split(" ")
+    for length in range(1, LONGEST_REPEAT + 1):
+        words = _fold_runs(words, length)
+    return " ".join(words)
+
+
+def _fold_runs(words: list[str], length: int) -> list[str]:
+    keys = [word.strip(_PUNCTUATION).casefold() or word for word in words]
+    same = [a == b for a, b in zip(keys, keys[length:], strict=False)]
+    if sum(same) < 2 * length:
+        return words
+    kept: list[str] = []
+    place = 0
+    while place < len(words):
+        end = place
+        while end < len(same) and same[end]:
+            end += 1
+        copies = (end - place) // length  # beside the first
+        kept.append(words[place])
+        place += length * copies + 1 if copies >= 2 else 1
+    return kept
+
+
+def drop_orders(text: str) -> str:
+    """Leave out the sentences that are addressed to a machine which reads the text, in a few known shapes.
+
+    A headline is never touched, so news of such tricks keep theirs. No defence against other words for it.
+    """
+    if not _ORDER.search(text):
+        return text
+    return " ".join(sentence for sentence in _split(text) if not _ORDER.search(sentence))
+
+
 def split_sentences(text: str) -> list[str]:
     """Cut `text` into its sentences, in order, at most `MAX_SENTENCES`, none of them empty.
 
     Initials and common abbreviations do not end a sentence. Made for headlines and summaries, not for poetry.
     """
+    return _split(clean_text(text))[:MAX_SENTENCES]
+
+
+def _split(text: str) -> list[str]:
     sentences: list[str] = []
-    for piece in _BOUNDARY.split(clean_text(text)):
+    for piece in _BOUNDARY.split(text):
         if sentences and _ABBREVIATION.search(sentences[-1]):
             sentences[-1] += f" {piece}"
         elif piece.strip():
             sentences.append(piece.strip())
-    return sentences[:MAX_SENTENCES]
+    return sentences

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, get_args
 
@@ -173,8 +174,17 @@ def _write_alert(alert: Alert, run_id: str) -> tuple[object, ...]:
     )
 
 
-def _write_reason(reason: Reason) -> dict[str, str | float]:
-    return {"topic": reason.topic, "score": reason.score, "sentence": reason.sentence}
+_ALWAYS = ("topic", "score", "sentence")
+
+
+def _write_reason(reason: Reason) -> dict[str, object]:
+    """Write what is known: what is empty is left out, and read back as empty."""
+    fields = asdict(reason).items()
+    return {name: value for name, value in fields if name in _ALWAYS or value not in ((), "", None)}
+
+
+def _read_reason(written: dict[str, Any]) -> Reason:
+    return Reason(**{**written, "words": tuple(written.get("words", ()))})
 
 
 def _read_alert(row: tuple[Any, ...]) -> Alert:
@@ -190,7 +200,7 @@ def _read_alert(row: tuple[Any, ...]) -> Alert:
         outlet=outlet,
         published_at=as_utc(published_at),
         decided_at=decided_at.astimezone(UTC),
-        reasons=tuple(Reason(**reason) for reason in json.loads(reasons)),
+        reasons=tuple(_read_reason(reason) for reason in json.loads(reasons)),
         state=state,
         attempts=attempts,
     )

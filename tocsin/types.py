@@ -325,11 +325,22 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why an article matched a topic: its sentence that scores highest alone."""
+    """Why an article matched a topic.
+
+    `sentence` is the one without which the score falls most, `words` are those of it without which it
+    falls most, most first. `example` is the topic's own phrase nearest to the sentence, at the cosine
+    `likeness`. `head`, with its version, on the output of `encoder_revision` gave the score. Empty or None:
+    not known.
+    """
 
     topic: str
     score: float
     sentence: str
+    words: tuple[str, ...] = ()
+    example: str = ""
+    likeness: float | None = None
+    head: str = ""
+    encoder_revision: str = ""
 
 
 # ---------------------------------------------------------------- alerts

@@ -81,11 +81,11 @@ def select_matches(matches: Iterable[Match], rules: AlertRules) -> list[Match]:
 
 
 def decide_alerts(
-    matches: Sequence[Match], reasons: Mapping[tuple[int, str], str], rules: AlertRules
+    matches: Sequence[Match], reasons: Mapping[tuple[int, str], Reason], rules: AlertRules
 ) -> list[Alert]:
     """Decide one alert per article and channel, in the order in which people should hear of them.
 
-    `reasons` gives the sentence for an article id and a topic name; a missing one leaves the sentence empty.
+    `reasons` says why, for an article id and a topic name; where one is missing the sentence is left empty.
     Rules are applied here too, so no caller can skip them. The same input gives the same ids.
     """
     groups: dict[tuple[int, str], list[Match]] = {}
@@ -107,7 +107,7 @@ def alert_order(alert: Alert) -> tuple[datetime, datetime, int, str]:
 
 
 def _make_alert(
-    channel: str, matches: Sequence[Match], reasons: Mapping[tuple[int, str], str], now: datetime
+    channel: str, matches: Sequence[Match], reasons: Mapping[tuple[int, str], Reason], now: datetime
 ) -> Alert:
     article = matches[0].article
     ranked = sorted(matches, key=lambda match: (-match.score, match.topic.name))
@@ -121,11 +121,8 @@ def _make_alert(
         published_at=article.published_at,
         decided_at=now,
         reasons=tuple(
-            Reason(
-                topic=match.topic.name,
-                score=match.score,
-                sentence=reasons.get((article.article_id, match.topic.name), ""),
-            )
+            reasons.get((article.article_id, match.topic.name))
+            or Reason(match.topic.name, match.score, sentence="")
             for match in ranked
         ),
     )

@@ -14,6 +14,17 @@ from tocsin.types import Alert, Delivery, Reason
 
 texts = st.text(max_size=30)
 times = st.datetimes(timezones=st.just(UTC))
+reasons = st.builds(
+    Reason,
+    texts,
+    st.floats(0, 1),
+    texts,
+    words=st.lists(texts, max_size=3).map(tuple),
+    example=texts,
+    likeness=st.none() | st.floats(-1, 1),
+    head=texts,
+    encoder_revision=texts,
+)
 alerts = st.builds(
     Alert,
     alert_id=st.uuids().map(str),
@@ -24,7 +35,7 @@ alerts = st.builds(
     outlet=texts,
     published_at=st.none() | times,
     decided_at=times,
-    reasons=st.lists(st.builds(Reason, texts, st.floats(0, 1), texts), max_size=3).map(tuple),
+    reasons=st.lists(reasons, max_size=3).map(tuple),
     state=st.sampled_from(["pending", "sending"]),
     attempts=st.integers(0, 9),
 )

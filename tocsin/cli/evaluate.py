@@ -4,55 +4,110 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
-from rich.table import Column, Table
 
-from tocsin.cli.screen import make_console
 from tocsin.settings import load_settings
 
 if TYPE_CHECKING:
-    from models.evaluate import Evaluation
+    from models.compare import Comparison
+    from models.encode import Encoder
+    from models.evaluate import Scored
+    from models.mistakes import Mistake
 
-_MEASURES = ("ap", "precision", "recall", "f1")
+
+class _Options(TypedDict):
+    topics: Path | None
+    as_json: bool
+    with_scores: bool
+    plots: Path | None
+    compare: Path | None
+    errors: int
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--topics", type=click.Path(path_type=Path), help="Topics file. [default: the ten topics]")
-@click.option("--json", "as_json", is_flag=True, help="Print one object instead of a table.")
-def evaluate(*, file: Path, topics: Path | None, as_json: bool) -> None:
-    """Score the labelled articles in FILE and report AP, precision, recall and F1 per topic.
+@click.option("--json", "as_json", is_flag=True, help="Print one object instead of tables.")
+@click.option("--scores", "with_scores", is_flag=True, help="With --json: also every article's scores.")
+@click.option("--plots", type=click.Path(path_type=Path), help="Folder for precision-recall plots (PNG).")
+@click.option(
+    "--compare", type=click.Path(path_type=Path), help="An older --json --scores report of the same FILE."
+)
+@click.option(
+    "--errors",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help="Worst false alarms, and as many misses, to list per topic.",
+)
+def evaluate(*, file: Path, **options: Unpack[_Options]) -> None:
+    """Score the labelled articles in FILE and report how well each topic does, and how sure that is.
 
     FILE is JSON Lines with `title`, `summary`, `topics` (list of names) and optional `unsure` (names
     that count neither way).
     """
-    from models.encode import load_encoder  # noqa: PLC0415  the transformer loads when it is needed
-    from models.evaluate import evaluate_file  # noqa: PLC0415
+    from models.compare import compare_runs, read_old_run  # noqa: PLC0415  the transformer loads when needed
+    from models.encode import load_encoder  # noqa: PLC0415
+    from models.evaluate import score_file  # noqa: PLC0415
     from models.topics import default_topics, load_topics  # noqa: PLC0415
 
-    chosen = topics or load_settings().topics
-    definitions = load_topics(chosen) if chosen else default_topics()
-    result = evaluate_file(file, topics=definitions, encoder=load_encoder())
-    if as_json:
-        click.echo(json.dumps(result.to_json()))
+    if options["with_scores"] and not options["as_json"]:
+        raise click.UsageError("--scores needs --json")
+    chosen = options["topics"] or load_settings().topics
+    encoder = load_encoder()
+    scored = score_file(file, topics=load_topics(chosen) if chosen else default_topics(), encoder=encoder)
+    older = options["compare"]
+    comparison = compare_runs(read_old_run(older, scored), scored) if older else None
+    if options["plots"]:
+        _draw(scored, options["plots"])
+    mistakes = _find_mistakes(encoder, scored, options["errors"])
+    if options["as_json"]:
+        click.echo(_as_json(scored, mistakes, comparison, with_scores=options["with_scores"]))
     else:
-        _print_table(result)
+        _print(scored, mistakes, comparison)
 
 
-def _print_table(result: Evaluation) -> None:
-    names = ("threshold", "positives", "matches", "AP", "precision", "recall", "F1")
-    table = Table("topic", *(Column(name, justify="right") for name in names))
-    for topic, figures in result.topics.items():
-        counts = (f"{figures.threshold:.2f}", str(figures.positives), str(figures.matches))
-        table.add_row(topic, *counts, *(_show(getattr(figures, name)) for name in _MEASURES))
-    table.add_section()
-    table.add_row("mean", "", "", "", *(_show(result.mean[name]) for name in _MEASURES))
+def _find_mistakes(encoder: Encoder, scored: Scored, most: int) -> list[Mistake]:
+    from models.mistakes import explain_mistakes, find_mistakes  # noqa: PLC0415
+
+    return explain_mistakes(encoder, scored, find_mistakes(scored, most=most))
+
+
+def _draw(scored: Scored, folder: Path) -> None:
+    from models.report import trace_curves  # noqa: PLC0415
+    from tocsin.cli.pr_plots import draw_curves  # noqa: PLC0415
+
+    written = draw_curves(trace_curves(scored), folder)
+    click.echo(f"{len(written)} plots in {folder}", err=True)
+
+
+def _as_json(
+    scored: Scored, mistakes: list[Mistake], comparison: Comparison | None, *, with_scores: bool
+) -> str:
+    from models.report import (  # noqa: PLC0415
+        measure_intervals,
+        write_comparison,
+        write_report,
+        write_scores,
+    )
+
+    report = write_report(scored.evaluate(), measure_intervals(scored), mistakes)
+    if comparison is not None:
+        report["comparison"] = write_comparison(comparison)
+    if with_scores:
+        report["scores"] = write_scores(scored)
+    return json.dumps(report, ensure_ascii=False)
+
+
+def _print(scored: Scored, mistakes: list[Mistake], comparison: Comparison | None) -> None:
+    from models.report import measure_intervals  # noqa: PLC0415
+    from tocsin.cli.evaluate_tables import print_comparison, print_figures, print_mistakes  # noqa: PLC0415
+    from tocsin.cli.screen import make_console  # noqa: PLC0415
+
     console = make_console()
-    console.print(table)
-    console.print(f"{result.articles:,} articles, encoder {result.encoder_revision}")
-
-
-def _show(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    print_figures(console, scored.evaluate(), measure_intervals(scored))
+    print_mistakes(console, mistakes)
+    if comparison is not None:
+        print_comparison(console, comparison)

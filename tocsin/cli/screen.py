@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -22,7 +23,8 @@ from rich.progress import (
 from rich.table import Column, Table
 from rich.text import Text
 
-from flows.report import RunReport
+if TYPE_CHECKING:
+    from flows.report import RunReport
 
 
 def make_console(*, stderr: bool = False) -> Console:

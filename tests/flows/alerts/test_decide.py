@@ -14,7 +14,7 @@ from flows.alerts.decide import (
     select_matches,
     stopped_by,
 )
-from tocsin.types import Article, Score, Topic
+from tocsin.types import Article, Reason, Score, Topic
 
 DESCRIPTION = "Anything at all that is about this topic."
 
@@ -107,12 +107,13 @@ def test_topics_of_one_channel_share_an_alert_and_another_channel_has_its_own(ar
     here, also_here, there = topic("aa"), topic("bb", channel="#policy"), topic("cc", channel="#other")
     scores = [score(1, here, 0.7), score(1, also_here, 0.9), score(1, there, 0.8)]
     matches = find_matches([article()], scores, [here, also_here, there])
-    alerts = decide_alerts(matches, {(1, "bb"): "Because."}, rules())
+    alerts = decide_alerts(matches, {(1, "bb"): Reason("bb", 0.9, "Because.", words=("exports",))}, rules())
     assert [(alert.channel, [reason.topic for reason in alert.reasons]) for alert in alerts] == [
         ("other", ["cc"]),
         ("policy", ["bb", "aa"]),
     ]
     assert [(reason.score, reason.sentence) for reason in alerts[1].reasons] == [(0.9, "Because."), (0.7, "")]
+    assert alerts[1].reasons[0].words == ("exports",)
 
 
 def test_alerts_come_in_order_of_publication_and_undated_or_future_ones_last(article, rules):

@@ -1,0 +1,119 @@
+"""`tocsin evaluate`: tables, JSON, plots, comparison, and what wrong use is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from tocsin.cli.evaluate import evaluate as command
+from tocsin.errors import SettingsError
+
+ARTICLES = [
+    ("Washington widens export controls on AI chips", "Licences are needed for China.", ["export_controls"]),
+    ("Chip exports to China need a licence from March", "", ["export_controls"]),
+    ("The village choir won again", "It was the third time in a row.", []),
+    ("Rain is expected on Sunday", "Take an umbrella.", ["device_bans"]),
+    ("Parliament bans TikTok on government phones", "", []),
+]
+
+
+@pytest.fixture
+def file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "labels.jsonl"
+    rows = [{"title": title, "summary": summary, "topics": topics} for title, summary, topics in ARTICLES]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+@pytest.fixture
+def run(file):
+    def run(*arguments, code=0):
+        done = CliRunner().invoke(command, [str(file), *map(str, arguments)], prog_name="tocsin evaluate")
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == code, done.output
+        return done
+
+    return run
+
+
+def test_figures_and_the_worst_errors_are_shown(run):
+    shown = run().stdout
+    assert "Brier" in shown
+    assert "Worst errors" in shown
+    assert "Parliament bans TikTok" in shown  # a false alarm
+    assert "Rain is expected" in shown  # a miss
+    assert "5 articles" in shown
+
+
+def test_errors_can_be_left_out(run):
+    assert "Worst errors" not in run("--errors", 0).stdout
+
+
+def test_json_holds_scores_only_where_they_are_asked_for(run):
+    plain, full = json.loads(run("--json").stdout), json.loads(run("--json", "--scores").stdout)
+    assert "scores" not in plain
+    assert len(full["scores"]["export_controls"]) == 5
+    assert full["errors"][0]["reason"]["sentence"]
+    assert run("--scores", code=2).stderr.endswith("--scores needs --json\n")
+
+
+def test_a_run_is_compared_with_a_saved_one(run, tmp_path):
+    saved = run("--json", "--scores").stdout
+    report = json.loads(saved)
+    report["scores"]["export_controls"][0] = 0.01
+    (tmp_path / "old.json").write_text(json.dumps(report))
+    shown = run("--compare", tmp_path / "old.json").stdout
+    assert "Changed verdicts: 1" in shown
+    assert "match, right" in shown
+    (tmp_path / "same.json").write_text(saved)
+    assert "No verdict changed." in run("--compare", tmp_path / "same.json").stdout
+    compared = json.loads(run("--json", "--compare", tmp_path / "old.json").stdout)["comparison"]
+    assert compared["changes"][0]["before"] == pytest.approx(0.01)
+
+
+def test_plots_are_drawn_for_topics_with_positives_and_over_all(run, tmp_path):
+    pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
+    run("--plots", tmp_path / "plots")
+    names = sorted(path.name for path in (tmp_path / "plots").iterdir())
+    assert names == ["device_bans.png", "export_controls.png", "overview.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in (tmp_path / "plots").iterdir())
+
+
+def test_the_same_plot_has_the_same_bytes(run, tmp_path):
+    pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
+    run("--plots", tmp_path / "one")
+    run("--plots", tmp_path / "two")
+    assert (tmp_path / "one/overview.png").read_bytes() == (tmp_path / "two/overview.png").read_bytes()
+
+
+def test_without_matplotlib_the_extra_is_named(run, tmp_path, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(SettingsError, match=r"tocsin\[plots\]"):
+        run("--plots", tmp_path / "plots")
+
+
+def test_a_folder_that_cannot_be_written_is_named(run, tmp_path):
+    pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(SettingsError, match="cannot be written"):
+        run("--plots", tmp_path / "taken")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in other units elsewhere")
+def test_one_article_takes_little_memory_and_processor_time_from_a_cold_start(file):
+    program = "import sys; from tocsin.cli import main; sys.argv[1:] = ['evaluate', sys.argv[1]]; main()"
+    process = subprocess.Popen([sys.executable, "-c", program, str(file)], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    assert usage.ru_maxrss < 600_000  # kilobytes; about 160,000 were measured
+    assert usage.ru_utime + usage.ru_stime < 5  # about 2 s were measured; the machine may be slow
