@@ -26,7 +26,7 @@ VERSION = 1
 # Chosen on train with each topic left out in turn, and confirmed on dev: standard deviations of the prior.
 VECTOR_SCALE = 8.0
 TERMS_SCALE = 8.0
-OFFSET_SCALE = 0.5
+OFFSET_SCALE = 1.0
 CERTAIN = 1e-6  # nearer to 0 or 1 than this a score's log-odds are not believed
 
 Floats = npt.NDArray[np.float64]

@@ -57,7 +57,8 @@ def draw_definition(
     labels = train.labels[:, column]
     rows = rng.permutation(np.flatnonzero(labels == 1))[:examples]
     nearness = (train.vectors @ train.vectors[rows].T).sum(axis=1) if examples else train.vectors[:, 0]
-    near = np.argsort(-np.where(labels == 0, nearness, -np.inf))[:NEAR_MISSES]
+    others = np.flatnonzero(labels == 0)
+    near = others[np.argsort(-nearness[others])][:NEAR_MISSES]
     against = rng.permutation(near)[:counters]
     topic = topics[column].model_copy(
         update={"examples": _titles(train, rows), "counter_examples": _titles(train, against)}

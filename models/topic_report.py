@@ -50,7 +50,7 @@ def describe_scores(scores: Vectors, labels: Floats) -> dict[str, float]:
 def average_tables(rows: Sequence[dict[str, float]], names: Sequence[str]) -> dict[str, object]:
     """Average the rows of each topic (their `topic` is its column), then the topics.
 
-    Precision and recall are of all topics together (`precision`, `recall`) by sensitivity.
+    Precision and recall are by sensitivity, of all topics together; of single topics precision only.
     """
     by_topic = {name: [row for row in rows if row["topic"] == column] for column, name in enumerate(names)}
     tables = {name: _mean_row(mine) for name, mine in by_topic.items() if mine}
@@ -61,13 +61,18 @@ def average_tables(rows: Sequence[dict[str, float]], names: Sequence[str]) -> di
     }
     summary |= _rates(_mean_row(rows))
     summary["topics"] = {
-        name: [round(table[measure], 3) for measure in measures] for name, table in tables.items()
+        name: {**{measure: round(table[measure], 3) for measure in measures}, **_precisions(table)}
+        for name, table in tables.items()
     }
     return summary
 
 
 def _mean_row(rows: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.nanmean([row[name] for row in rows])) for name in rows[0]}
+
+
+def _precisions(table: dict[str, float]) -> dict[str, float | None]:
+    return {name: rate["precision"] for name, rate in _rates(table).items()}
 
 
 def _rates(table: dict[str, float]) -> dict[str, dict[str, float | None]]:

@@ -39,4 +39,5 @@ def test_precision_is_of_all_matches_together_and_topics_are_averaged():
     assert table["balanced"]["recall"] == pytest.approx(2 / 3, abs=1e-3)
     assert table["fewer"]["precision"] == pytest.approx(2 / 3, abs=1e-3)
     assert table["mean_ap"] == pytest.approx((1 + 1 / 3) / 2, abs=1e-3)
-    assert table["topics"]["one"][0] == 1
+    assert table["topics"]["one"]["ap"] == 1
+    assert table["topics"]["two"]["balanced"] == 0
