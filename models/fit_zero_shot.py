@@ -243,9 +243,10 @@ def report_topics(
     names = [topic.name for topic in default_topics()]
     for examples, counters in DRAWS:
         kind = [m for m in measured if m.kind == (examples, counters)]
-        found[f"{examples} examples, {counters} counter-examples"] = {
-            name: average_tables(rows, names) for name, rows in _tabulate(kind, left_out, sets).items()
-        }
+        tables = {name: average_tables(rows, names) for name, rows in _tabulate(kind, left_out, sets).items()}
+        for name in ("train", "dev_without_text"):  # single topics are told of on dev only
+            del tables[name]["topics"]
+        found[f"{examples} examples, {counters} counter-examples"] = tables
     return found
 
 
