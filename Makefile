@@ -13,7 +13,7 @@ EVAL ?= ../shared/eval
 UV_LOCK := $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --native-tls --upgrade
 
-.PHONY: help run test check gate format lock encoder emulator bench bench-poll clean
+.PHONY: help run test check gate format lock encoder emulator bench bench-poll bench-topics clean
 
 help: ## Print what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -54,6 +54,9 @@ emulator: ## Install the Slack API emulator that tests use (needs npm; tests ski
 
 bench: $(VENV)-torch/.ready ## Print throughput against torch, side by side in one run
 	@$(VENV)-torch/bin/python tests/bench/bench_encoder.py
+
+bench-topics: $(VENV)-torch/.ready ## Print what topics of one's own cost and reach: few labels, a hundred topics, an NLI pipeline
+	@$(VENV)-torch/bin/python tests/bench/bench_topics.py $(ARGS)
 
 bench-poll: $(VENV)/.dev $(VENV)-reader/.ready ## Print what polling costs beside newsboat and reader (needs nginx and newsboat)
 	@$(BIN)/python tests/bench/bench_poll.py --reader-python $(VENV)-reader/bin/python $(ARGS)

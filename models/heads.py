@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from models.background import load_background
+from models.background import Background, load_background
 from models.encode import Encoder, Vectors
+from models.few_label import FewLabelHead, Label, correct_head
 from models.fitted import PATH as FITTED
 from models.fitted import FittedHead, load_weights, read_fitted, select_fitted
-from models.zero_shot import PATH, ZeroShotHead, load_calibration
+from models.zero_shot import PATH, Calibration, ZeroShotHead, load_calibration
 from tocsin.errors import ModelError, TopicError
 from tocsin.types import Topic
 
@@ -82,31 +84,76 @@ class Heads:
 
 
 def build_heads(
-    topics: Sequence[Topic], encoder: Encoder, *, calibration: Path = PATH, fitted: Path = FITTED
+    topics: Sequence[Topic],
+    encoder: Encoder,
+    *,
+    calibration: Path = PATH,
+    fitted: Path = FITTED,
+    labels: Mapping[str, Sequence[Label]] | None = None,
 ) -> Heads:
     """Build the heads for `topics`: fitted where a topic is defined as it was fitted, else zero-shot.
 
-    Zero-shot embeds every phrase of its topics once. Raises: TopicError for two topics of one name,
-    ModelError if a shipped file is missing, corrupt or belongs to another encoder.
+    Zero-shot embeds every phrase of its topics once. `labels` are people's, by topic; a topic that has any
+    gets a correction on top. Raises: TopicError for two topics of one name, ModelError if a shipped file is
+    missing, corrupt or belongs to another encoder.
     """
-    names = [topic.name for topic in topics]
+    _refuse_twins([topic.name for topic in topics])
+    known = read_fitted(fitted, revision=encoder.revision)
+    learned = select_fitted(topics, known)
+    others = tuple(topic for topic in topics if topic not in learned)
+    given = {name: found for name, found in (labels or {}).items() if found}
+    shared = _Shared(encoder, calibration)
+    parts: list[Head] = []
+    for group in _split(learned, given):
+        weights = load_weights(known, fitted, dimensions=encoder.dimensions)
+        parts.append(_correct(FittedHead(group, known, weights), given, shared))
+    parts += [_correct(shared.build_zero_shot(group), given, shared) for group in _split(others, given)]
+    return Heads(tuple(topics), tuple(parts), encoder.dimensions, encoder.revision)
+
+
+def fit_few_label(
+    topic: Topic, labelled: Sequence[Label], encoder: Encoder, *, calibration: Path = PATH
+) -> FewLabelHead:
+    """Fit the head of one topic of one's own to labelled texts, for and against. Raises: as `build_heads`."""
+    shared = _Shared(encoder, calibration)
+    base = shared.build_zero_shot([topic])
+    return correct_head(base, {topic.name: labelled}, encoder, shared.background)
+
+
+def _refuse_twins(names: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise TopicError(
                 f"topic {name} is defined {names.count(name)} times: give each topic a name of its own"
             )
-    known = read_fitted(fitted, revision=encoder.revision)
-    learned = select_fitted(topics, known)
-    others = tuple(topic for topic in topics if topic not in learned)
-    parts: list[Head] = []
-    if learned:
-        parts.append(FittedHead(learned, known, load_weights(known, fitted, dimensions=encoder.dimensions)))
-    if others:
-        parts.append(_build_zero_shot(others, encoder, calibration))
-    return Heads(tuple(topics), tuple(parts), encoder.dimensions, encoder.revision)
 
 
-def _build_zero_shot(topics: Sequence[Topic], encoder: Encoder, path: Path) -> ZeroShotHead:
-    calibration = load_calibration(path, revision=encoder.revision)
-    background = load_background(path.parent / calibration.background)
-    return ZeroShotHead(topics, encoder, background, calibration)
+def _split(topics: Sequence[Topic], labels: Mapping[str, Sequence[Label]]) -> list[tuple[Topic, ...]]:
+    """Part the topics without labels from those with some; no group is empty."""
+    groups = (tuple(topic for topic in topics if (topic.name in labels) is has) for has in (False, True))
+    return [group for group in groups if group]
+
+
+def _correct(base: Head, labels: Mapping[str, Sequence[Label]], shared: _Shared) -> Head:
+    if base.topics[0].name not in labels:
+        return base
+    return correct_head(base, labels, shared.encoder, shared.background)
+
+
+class _Shared:
+    """What the heads of topics of one's own share, read when the first of them is built."""
+
+    def __init__(self, encoder: Encoder, path: Path) -> None:
+        self.encoder = encoder
+        self._path = path
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        return load_calibration(self._path, revision=self.encoder.revision)
+
+    @cached_property
+    def background(self) -> Background:
+        return load_background(self._path.parent / self.calibration.background)
+
+    def build_zero_shot(self, topics: Sequence[Topic]) -> ZeroShotHead:
+        return ZeroShotHead(topics, self.encoder, self.background, self.calibration)

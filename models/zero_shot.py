@@ -1,14 +1,15 @@
 """The zero-shot head: scores topics from their definitions alone, by one calibration that all share.
 
-Three pieces of evidence, on scales that mean the same for all topics:
+Four pieces of evidence, on scales that mean the same for all topics:
 
-* `linear`: a ridge regression that tells examples and description from ordinary news, solved exactly, in
-  (regularised) standard deviations of ordinary news;
-* `nearest`: cosine to the nearest of the examples and the description;
-* `counter`: by how much a counter-example is nearer than all of those.
+* `linear`: linear discriminant analysis of the definition's phrases against ordinary news, in standard
+  deviations of ordinary news; how far articles of one topic lie apart was learned from labelled topics;
+* `words`: cosine of the article's terms (tf-idf) to the definition's;
+* `companions`: terms that ordinary news uses where `linear` is high, though the definition may lack them;
+* `counter`: by how much a counter-example is nearer than all phrases of the definition.
 
-One logistic regression weighs them. It holds for topics that nobody has labelled: figures are reported for
-each topic by a regression fitted on the others (`fit_zero_shot`).
+One logistic regression weighs them, otherwise for few examples than for many. It holds for topics that nobody
+has labelled: figures are reported for each topic by a regression fitted on the others (`fit_zero_shot`).
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from models.background import Background
 from models.encode import Encoder, Vectors
+from models.queries import DESCRIPTION_WEIGHT, NAME_WEIGHT, Wording
 from tocsin.errors import ModelError
 from tocsin.types import Topic
 
@@ -32,36 +33,47 @@ PATH = Path(__file__).parent / "zero_shot.json"
 RESTORE = (
     "restore it with `git checkout -- models/zero_shot.json`, or refit with `python -m models.fit_zero_shot`"
 )
-FEATURES = ("linear", "nearest", "counter")
+FEATURES = ("linear", "words", "companions", "counter")
+WEIGHTS = (*FEATURES, "examples", *(f"{name} x examples" for name in FEATURES[:3]))
 
 # Chosen on train with each topic left out in turn, and confirmed on dev.
-SHRINKAGE = 3.0  # of the background's covariance towards a sphere, in mean variances
-EXAMPLE_WEIGHT = 0.01  # all examples together, against the background's weight of one
-DESCRIPTION_WEIGHT = 4.0  # in examples
+SHRINKAGE = 5.0  # of the covariance within topics towards a sphere, in mean variances
+SPHERE = 30.0  # the same of ordinary news, for the scale of deviations: nearly plain lengths
+HALF_EXAMPLES = 4.0  # examples with which a definition counts as half complete
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The shared logistic regression: weights of `FEATURES`, and the base rates behind its intercept.
+    """The shared logistic regressions: weights as `WEIGHTS` names them and, last, an intercept.
 
+    `without_text` is for vectors whose texts are not at hand: `words` and `companions` are zero there.
     `base_rate` is the share of matching (article, topic) pairs in the data that it was fitted on; `prior` is
     the share that scores assume. `report` is what was measured when it was fitted.
     """
 
     encoder_revision: str
-    weights: tuple[float, ...]
-    intercept: float
+    with_text: tuple[float, ...]
+    without_text: tuple[float, ...]
     base_rate: float
     prior: float
-    background: str = "background.npy"
-    version: int = 1
+    background: str = "background.npz"
+    version: int = 2
     report: dict[str, Any] = field(default_factory=dict)
 
-    def probability(self, features: Vectors) -> Vectors:
-        """Turn features (..., 3) into probabilities (...), float32."""
+    def log_odds(self, features: Vectors, examples: Vectors, *, has_text: bool) -> Vectors:
+        """Turn features (n, topics, 4) into log-odds (n, topics) given each topic's count of examples."""
+        *weights, intercept = np.array(self.with_text if has_text else self.without_text, dtype=np.float32)
         shift = _logit(self.prior) - _logit(self.base_rate)
-        logits = features @ np.array(self.weights, dtype=np.float32) + np.float32(self.intercept + shift)
-        return np.asarray(1 / (1 + np.exp(-logits.clip(-30, 30))), dtype=np.float32)
+        return np.asarray(
+            widen_features(features, examples) @ np.array(weights) + (intercept + shift), np.float32
+        )
+
+
+def widen_features(features: Vectors, examples: Vectors) -> Vectors:
+    """Add the columns that depend on how many examples each topic has: (n, topics, len(WEIGHTS))."""
+    fullness = (examples / (examples + HALF_EXAMPLES)).astype(np.float32)[None, :, None]
+    constant = np.broadcast_to(fullness, (*features.shape[:2], 1))
+    return np.concatenate([features, constant, features[:, :, :3] * fullness], axis=2)
 
 
 def _logit(share: float) -> float:
@@ -77,22 +89,22 @@ def load_calibration(path: Path = PATH, *, revision: str) -> Calibration:
     """Read a calibration. Raises: ModelError if it is missing, unreadable or not of encoder `revision`."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        calibration = Calibration(**{**data, "weights": tuple(map(float, data["weights"]))})
+        weights = {name: tuple(map(float, data[name])) for name in ("with_text", "without_text")}
+        calibration = Calibration(**{**data, **weights})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{path} cannot be read ({error}): {RESTORE}", path=path) from error
-    if len(calibration.weights) != len(FEATURES):
-        raise ModelError(
-            f"{path} has {len(calibration.weights)} weights, not {len(FEATURES)}: {RESTORE}", path=path
-        )
+    for found in weights.values():
+        if len(found) != len(WEIGHTS) + 1:
+            raise ModelError(f"{path} has {len(found)} weights, not {len(WEIGHTS) + 1}: {RESTORE}", path=path)
     if calibration.encoder_revision != revision:
-        found = calibration.encoder_revision
-        message = f"{path} was fitted for encoder {found}, but encoder {revision} is loaded: {RESTORE}"
+        other = calibration.encoder_revision
+        message = f"{path} was fitted for encoder {other}, but encoder {revision} is loaded: {RESTORE}"
         raise ModelError(message, path=path)
     return calibration
 
 
 class ZeroShotHead:
-    """Scores all its topics in three matrix products; see the module's docstring."""
+    """Scores all its topics in a few matrix products; see the module's docstring."""
 
     def __init__(
         self, topics: Sequence[Topic], encoder: Encoder, background: Background, calibration: Calibration
@@ -101,10 +113,13 @@ class ZeroShotHead:
         self.name = f"zero_shot-{calibration.version}"
         self._calibration = calibration
         self._features = TopicFeatures(self.topics, encoder, background)
+        self._examples = np.array([len(topic.examples) for topic in self.topics], dtype=np.float32)
 
-    def score(self, embeddings: Vectors, texts: Sequence[str] | None = None) -> Vectors:  # noqa: ARG002
-        """Score unit vectors (n, d): float32 (n, topics). Texts add nothing here."""
-        return self._calibration.probability(self._features.measure(embeddings))
+    def score(self, embeddings: Vectors, texts: Sequence[str] | None = None) -> Vectors:
+        """Score unit vectors (n, d), better with the texts they were made of: float32 (n, topics)."""
+        features = self._features.measure(embeddings, texts)
+        logits = self._calibration.log_odds(features, self._examples, has_text=texts is not None)
+        return np.asarray(1 / (1 + np.exp(-logits.clip(-30, 30))), dtype=np.float32)
 
 
 class TopicFeatures:
@@ -113,68 +128,82 @@ class TopicFeatures:
     def __init__(self, topics: Sequence[Topic], encoder: Encoder, background: Background) -> None:
         phrases = list(dict.fromkeys(phrase for topic in topics for phrase in _phrases(topic)))
         vectors = dict(zip(phrases, encoder.embed(phrases), strict=True))
-        definitions = [_Definition(topic, vectors) for topic in topics]
         self._mean = background.mean
-        self._directions = _directions(definitions, background)
-        self._positives = _Groups([definition.positives for definition in definitions])
-        self._counters = _Groups([definition.counter_examples for definition in definitions])
+        self._directions = _directions(topics, vectors, background)
+        self._wording = Wording(background.lexicon, topics)
+        self._words = _columns([self._wording.ask(topic) for topic in topics], self._wording.size)
+        self._companions = self._wording.spread(background.neighbourhoods.companions(self._directions))
+        self._positives = _Groups([_stack(_positives(topic), vectors, encoder) for topic in topics])
+        self._counters = _Groups([_stack(topic.counter_examples, vectors, encoder) for topic in topics])
 
-    def measure(self, embeddings: Vectors) -> Vectors:
-        """Measure `FEATURES` of unit vectors (n, d): float32 (n, topics, 3)."""
+    def measure(self, embeddings: Vectors, texts: Sequence[str] | None = None) -> Vectors:
+        """Measure `FEATURES` of unit vectors (n, d): float32 (n, topics, 4); those of words need texts."""
         linear = (embeddings - self._mean) @ self._directions
-        nearest = self._positives.nearest(embeddings)
-        counter = np.maximum(self._counters.nearest(embeddings) - nearest, 0)
-        return np.stack([linear, nearest, counter], axis=2)
+        counter = np.maximum(self._counters.nearest(embeddings) - self._positives.nearest(embeddings), 0)
+        words, companions = self._measure_words(texts, linear.shape)
+        return np.stack([linear, words, companions, counter], axis=2)
+
+    def _measure_words(self, texts: Sequence[str] | None, shape: tuple[int, ...]) -> tuple[Vectors, Vectors]:
+        if texts is None:
+            return np.zeros(shape, dtype=np.float32), np.zeros(shape, dtype=np.float32)
+        both = self._wording.project(texts, np.hstack([self._words, self._companions]))
+        return both[:, : shape[1]], both[:, shape[1] :]
 
 
-def _phrases(topic: Topic) -> tuple[str, ...]:
-    return (_describe(topic), *topic.examples, *topic.counter_examples)
+def _name(topic: Topic) -> str:
+    return topic.name.replace("_", " ")
 
 
 def _describe(topic: Topic) -> str:
-    return f"{topic.name.replace('_', ' ')}: {topic.description}"
+    return f"{_name(topic)}: {topic.description}"
 
 
-class _Definition:
-    """A topic as vectors: positives (examples, and last the description) and counter-examples, (n, d)."""
-
-    def __init__(self, topic: Topic, vectors: dict[str, Vectors]) -> None:
-        description = vectors[_describe(topic)][None]
-        self.positives = np.vstack([*(vectors[phrase] for phrase in topic.examples), description])
-        self.counter_examples = np.vstack(
-            [description[:0], *(vectors[phrase] for phrase in topic.counter_examples)]
-        )
-        weights = np.r_[np.ones(len(topic.examples)), DESCRIPTION_WEIGHT]
-        self.weights = EXAMPLE_WEIGHT * weights / weights.sum()
+def _positives(topic: Topic) -> tuple[str, ...]:
+    return (*topic.examples, _describe(topic), _name(topic))
 
 
-def _directions(definitions: Sequence[_Definition], background: Background) -> Vectors:
-    """Return one ridge direction for each topic, (d, topics), in standard deviations of the background.
+def _phrases(topic: Topic) -> tuple[str, ...]:
+    return (*_positives(topic), *topic.counter_examples)
 
-    The deviation is that of the shrunken covariance: a direction in which news hardly varies would otherwise
-    make any odd article look far out.
+
+def _stack(phrases: Sequence[str], vectors: dict[str, Vectors], encoder: Encoder) -> Vectors:
+    return np.array([vectors[phrase] for phrase in phrases], np.float32).reshape(-1, encoder.dimensions)
+
+
+def _columns(columns: Sequence[Vectors], size: int) -> Vectors:
+    return np.stack(columns, axis=1) if columns else np.zeros((size, 0), dtype=np.float32)
+
+
+def shrink_within(background: Background) -> Vectors:
+    """Return the covariance within topics, shrunken towards a sphere: float64 (d, d).
+
+    A direction in which articles hardly vary would otherwise make any odd article look far out.
     """
+    within = background.within.astype(np.float64)
+    size = len(within)
+    return np.asarray(within + SHRINKAGE * np.trace(within) / size * np.eye(size))
+
+
+def _directions(topics: Sequence[Topic], vectors: dict[str, Vectors], background: Background) -> Vectors:
+    """Return one discriminant for each topic, (d, topics), in (shrunken) deviations of the background.
+
+    Not its plain deviations: what lies off the news that the background was measured on would seem far out.
+    """
+    aims = _columns(
+        [_centre(topic, vectors) - background.mean for topic in topics], len(background.mean)
+    ).astype(np.float64)
+    found = np.linalg.solve(shrink_within(background), aims)
     covariance = background.covariance.astype(np.float64)
-    size = len(covariance)
-    shrunken = covariance + SHRINKAGE * np.trace(covariance) / size * np.eye(size)
-    columns = [_direction(definition, background.mean, shrunken) for definition in definitions]
-    matrix = np.stack(columns, axis=1)
-    variances = np.einsum("dt,dt->t", matrix, shrunken @ matrix)
-    return np.asarray(matrix / np.sqrt(variances), dtype=np.float32)
+    spread = np.einsum("dt,dt->t", found, covariance @ found)
+    spread += SPHERE * np.trace(covariance) / len(covariance) * (found**2).sum(axis=0)
+    return np.asarray(found / np.sqrt(np.maximum(spread, 1e-12)), dtype=np.float32)
 
 
-def _direction(
-    definition: _Definition, mean: Vectors, ridge: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """Solve the weighted ridge regression with target 1 for positives, else 0."""
-    positives = (definition.positives - mean).astype(np.float64)
-    counters = (definition.counter_examples - mean).astype(np.float64)
-    weighted = positives * definition.weights[:, None]
-    moments = ridge + weighted.T @ positives
-    if len(counters):
-        moments += EXAMPLE_WEIGHT / len(counters) * counters.T @ counters
-    solution: npt.NDArray[np.float64] = np.linalg.solve(moments, weighted.sum(axis=0))
-    return solution
+def _centre(topic: Topic, vectors: dict[str, Vectors]) -> Vectors:
+    """Return the weighted mean of a definition's phrases; counter-examples do not move it."""
+    weights = np.r_[np.ones(len(topic.examples)), DESCRIPTION_WEIGHT, NAME_WEIGHT]
+    phrases = np.array([vectors[phrase] for phrase in _positives(topic)])
+    return np.asarray(weights @ phrases / weights.sum(), dtype=np.float32)
 
 
 class _Groups:

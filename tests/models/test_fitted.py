@@ -40,7 +40,7 @@ def copy(tmp_path):
 def test_the_default_topics_are_fitted_and_others_are_not(encoder, heads):
     assert heads.names == ("fitted-1",) * 10
     mixed = build_heads((default_topics()[0], OWN, default_topics()[1]), encoder)
-    assert mixed.names == ("fitted-1", "zero_shot-1", "fitted-1")
+    assert mixed.names == ("fitted-1", "zero_shot-2", "fitted-1")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_what_does_not_change_the_meaning_keeps_the_fitted_head(encoder, heads, 
 def test_an_edited_definition_falls_back_to_zero_shot(encoder, change):
     first, *others = default_topics()[:3]
     edited = first.model_copy(update=change)
-    assert build_heads([edited, *others], encoder).names == ("zero_shot-1", "fitted-1", "fitted-1")
+    assert build_heads([edited, *others], encoder).names == ("zero_shot-2", "fitted-1", "fitted-1")
     assert hash_definition(edited) != hash_definition(first)
 
 
@@ -77,7 +77,7 @@ def test_mixed_heads_give_each_topic_what_it_gets_alone(encoder, heads, vectors)
     mixed = build_heads(topics, encoder).score(vectors, ARTICLES)
     alone = heads.score(vectors, ARTICLES)
     np.testing.assert_allclose(mixed[:, [1, 3]], alone[:, [4, 1]], atol=1e-6)
-    own = build_heads([OWN], encoder).score(vectors)
+    own = build_heads([OWN], encoder).score(vectors, ARTICLES)
     np.testing.assert_allclose(mixed[:, 0], own[:, 0], atol=1e-5)
 
 
@@ -214,7 +214,7 @@ def test_fitted_heads_beat_zero_shot_on_dev(encoder, heads, eval_folder):
     # A blank more, and the definitions are none that was fitted.
     bare = [topic.model_copy(update={"description": topic.description + " "}) for topic in topics]
     zero = build_heads(bare, encoder)
-    assert set(zero.names) == {"zero_shot-1"}
+    assert set(zero.names) == {"zero_shot-2"}
     found = evaluate_scores(heads.score(vectors, texts), articles, topics)
     alone = evaluate_scores(heads.score(vectors), articles, topics)
     before = evaluate_scores(zero.score(vectors), articles, bare)

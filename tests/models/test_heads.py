@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from models.background import PATH as BACKGROUND
-from models.background import load_background, measure_background, save_background
+from models.background import TERMS, load_background, save_background
 from models.heads import build_heads
 from models.text import compose_text
 from models.topics import default_topics
@@ -42,6 +44,10 @@ ORDINARY = [
 ]
 
 
+def log_odds(score):
+    return math.log(score / (1 - score))
+
+
 @pytest.mark.parametrize("name", NEWS)
 def test_plain_news_of_a_topic_scores_highest_for_it_and_matches(encoder, heads, name):
     scores = heads.score(encoder.embed([NEWS[name]]))[0]
@@ -72,18 +78,16 @@ def test_scores_do_not_depend_on_other_articles_or_topics(encoder, heads):
 
 def test_a_topic_of_ones_own_works_without_labels(encoder):
     heads = build_heads([RIVERS], encoder)
-    scores = heads.score(encoder.embed(["The river ferry gets a new boat and a later timetable", *ORDINARY]))[
-        :, 0
-    ]
+    texts = ["The river ferry gets a new boat and a later timetable", *ORDINARY]
+    scores = heads.score(encoder.embed(texts), texts)[:, 0]
     assert scores[0] > 0.9
-    assert scores[1:].max() < 0.6
+    assert scores[1:].max() < 0.5
 
 
 def test_a_description_alone_is_enough_to_rank(encoder):
     bare = build_heads([RIVERS.model_copy(update={"examples": ()})], encoder)
-    scores = bare.score(encoder.embed(["The river ferry gets a new boat and a later timetable", *ORDINARY]))[
-        :, 0
-    ]
+    texts = ["The river ferry gets a new boat and a later timetable", *ORDINARY]
+    scores = bare.score(encoder.embed(texts), texts)[:, 0]
     assert scores.argmax() == 0
     assert scores[0] > 0.4
 
@@ -96,7 +100,7 @@ def test_a_counter_example_lowers_the_score_of_what_is_like_it(encoder):
     before, after = (
         build_heads([topic], encoder).score(encoder.embed([text]))[0, 0] for topic in (RIVERS, against)
     )
-    assert after < before - 0.02
+    assert log_odds(after) < log_odds(before) - 1
 
 
 def test_an_example_raises_the_score_of_what_is_like_it(encoder):
@@ -105,7 +109,7 @@ def test_an_example_raises_the_score_of_what_is_like_it(encoder):
     before, after = (
         build_heads([topic], encoder).score(encoder.embed([text]))[0, 0] for topic in (RIVERS, more)
     )
-    assert after > before + 0.05
+    assert log_odds(after) > log_odds(before) + 1
 
 
 def test_repeating_a_keyword_does_not_make_an_article_certain(encoder, heads):
@@ -150,6 +154,7 @@ def test_vectors_of_another_encoder_are_refused(heads):
 def fitted_copy(tmp_path):
     shutil.copy(PATH, tmp_path)
     shutil.copy(BACKGROUND, tmp_path)
+    shutil.copy(BACKGROUND.with_name(TERMS), tmp_path)
     return tmp_path / PATH.name
 
 
@@ -159,7 +164,9 @@ def test_a_calibration_of_another_encoder_is_refused(encoder, fitted_copy):
         build_heads([RIVERS], encoder, calibration=fitted_copy)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"weights": "abc"}', '{"weights": [1, 2]}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"with_text": "abc"}', '{"with_text": [1], "without_text": [2]}']
+)
 def test_a_damaged_calibration_is_named(encoder, fitted_copy, text):
     fitted_copy.write_text(text)
     with pytest.raises(ModelError, match=r"zero_shot\.json cannot be read.*git checkout"):
@@ -167,39 +174,55 @@ def test_a_damaged_calibration_is_named(encoder, fitted_copy, text):
 
 
 def test_a_calibration_with_too_few_weights_is_refused(encoder, fitted_copy):
-    fitted_copy.write_text(json.dumps({**json.loads(fitted_copy.read_text()), "weights": [1.0]}))
-    with pytest.raises(ModelError, match="has 1 weights, not 3"):
+    fitted_copy.write_text(json.dumps({**json.loads(fitted_copy.read_text()), "with_text": [1.0]}))
+    with pytest.raises(ModelError, match="has 1 weights, not 9"):
         build_heads([RIVERS], encoder, calibration=fitted_copy)
 
 
-@pytest.mark.parametrize("damage", ["missing", "text", "shape"])
+@pytest.mark.parametrize("damage", ["missing", "text", "shape", "terms missing", "terms cut"])
 def test_a_damaged_background_is_named(encoder, fitted_copy, damage):
     path = fitted_copy.parent / BACKGROUND.name
-    path.unlink()
+    if damage == "missing":
+        path.unlink()
     if damage == "text":
         path.write_bytes(b"no array")
     if damage == "shape":
-        np.save(path, np.zeros((3, 3)))
-    with pytest.raises(ModelError, match=r"background\.npy .*git checkout"):
+        with np.load(path) as stored:
+            np.savez(path, **{**stored, "within": np.zeros((3, 3))})
+    if damage == "terms missing":
+        path.with_name(TERMS).unlink()
+    if damage == "terms cut":
+        path.with_name(TERMS).write_text("one\ntwo\n")
+    with pytest.raises(ModelError, match=r"background\.npz .*git checkout"):
         build_heads([RIVERS], encoder, calibration=fitted_copy)
 
 
 def test_a_background_survives_being_saved(tmp_path):
-    vectors = np.random.default_rng(0).normal(size=(500, 6)).astype(np.float32)
-    save_background(measure_background(vectors), tmp_path / "b.npy")
-    loaded = load_background(tmp_path / "b.npy")
-    np.testing.assert_allclose(loaded.mean, vectors.mean(axis=0), atol=1e-3)
-    np.testing.assert_allclose(loaded.covariance, np.cov(vectors.T), atol=1e-3)
+    shipped = load_background()
+    save_background(shipped, tmp_path / BACKGROUND.name)
+    again = load_background(tmp_path / BACKGROUND.name)
+    for name in ("mean", "covariance", "within"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(shipped, name))
+    assert again.lexicon.terms == shipped.lexicon.terms
+    np.testing.assert_array_equal(again.neighbourhoods.counts, shipped.neighbourhoods.counts)
+    for name in (BACKGROUND.name, TERMS):  # byte for byte, so that a refit shows what changed
+        assert (tmp_path / name).read_bytes() == BACKGROUND.with_name(name).read_bytes()
+
+
+def test_the_background_holds_no_single_text():
+    near = load_background().neighbourhoods
+    assert near.counts.min() >= 2
+    assert near.sizes.min() >= 0
 
 
 def test_the_prior_moves_all_scores_the_same_way(encoder):
     calibration = load_calibration(revision=encoder.revision)
-    features = np.array([[[4.0, 0.5, 0.0]], [[0.0, 0.1, 0.1]]], dtype=np.float32)
-    rare = type(calibration)(**{**vars(calibration), "prior": 0.01})
-    assert (rare.probability(features) < calibration.probability(features)).all()
-    neutral = type(calibration)(**{**vars(calibration), "prior": calibration.base_rate})
-    logit = features[0, 0] @ np.array(calibration.weights) + calibration.intercept
-    np.testing.assert_allclose(neutral.probability(features)[0, 0], 1 / (1 + np.exp(-logit)), rtol=1e-4)
+    features = np.array([[[4.0, 0.2, 0.5, 0.0]], [[0.0, 0.0, 0.0, 0.1]]], dtype=np.float32)
+    examples = np.array([2.0])
+    rare = replace(calibration, prior=calibration.prior / 5)
+    logits, rarer = (each.log_odds(features, examples, has_text=True) for each in (calibration, rare))
+    odds = calibration.prior / (1 - calibration.prior) * (1 - rare.prior) / rare.prior
+    np.testing.assert_allclose(logits - rarer, np.log(odds), rtol=1e-4)
 
 
 def test_the_evidence_is_what_its_names_say(encoder):
@@ -207,11 +230,34 @@ def test_the_evidence_is_what_its_names_say(encoder):
     topic = RIVERS.model_copy(update={"counter_examples": (against,)})
     background = load_background()
     features = TopicFeatures([topic], encoder, background)
-    own, other = features.measure(encoder.embed([topic.examples[0], against]))[:, 0]
-    ordinary = features.measure(background.mean[None])[0, 0]
-    assert own[1] == pytest.approx(1, abs=1e-4)
-    assert own[2] == 0
-    assert other[2] == pytest.approx(1 - other[1], abs=1e-4)
-    assert other[2] > 0.1
-    assert ordinary[0] == pytest.approx(0, abs=1e-5)
-    assert own[0] > other[0] > 0
+    texts = [topic.examples[0], against, "Striker signs a new contract until 2029"]
+    own, other, ordinary = features.measure(encoder.embed(texts), texts)[:, 0]
+    middle = features.measure(background.mean[None])[0, 0]
+    assert middle[0] == pytest.approx(0, abs=1e-5)
+    assert own[0] > other[0] > ordinary[0]
+    assert own[1] > other[1] > ordinary[1] >= 0
+    assert own[2] > ordinary[2]
+    assert own[3] == 0
+    assert other[3] > 0.1
+
+
+def test_an_article_that_shares_a_rare_name_with_a_topic_scores_higher(encoder):
+    topic = RIVERS.model_copy(update={"description": "Whatever the shipping line Quorvexa does."})
+    head = build_heads([topic], encoder)
+    texts = ["Quorvexa opens an office", "Braltonic opens an office"]
+    vectors = encoder.embed(texts)
+    assert np.diff(head.score(np.repeat(vectors[:1], 2, axis=0), texts)[:, 0])[0] < -0.005
+
+
+def test_words_of_one_topic_change_no_score_of_another(encoder):
+    other = Topic(name="whimsy", description="Zyxomma, quorvexa and other words that nobody says.")
+    text = ["The zyxomma of Quorvexa takes the river ferry"]
+    alone, beside = (build_heads(topics, encoder) for topics in ([RIVERS], [RIVERS, other]))
+    vectors = encoder.embed(text)
+    np.testing.assert_allclose(alone.score(vectors, text)[:, 0], beside.score(vectors, text)[:, 0], atol=1e-6)
+
+
+def test_a_text_without_any_known_word_is_scored(encoder):
+    head = build_heads([RIVERS], encoder)
+    texts = ["", "xqzt", "x"]
+    assert np.isfinite(head.score(encoder.embed(texts), texts)).all()
