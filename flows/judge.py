@@ -47,15 +47,18 @@ def identify_batch(run: MonitorRun, batch: Batch, *, now: datetime) -> None:
     """Tell the batch's new articles from those seen before."""
     with run.report.timing("identify"):
         identities = Identities(batch.polled)
-        batch.identified = identities.tie(_find_known(run, identities.keys), now=now)
+        batch.identified = _tie(run, identities, now)
     run.report.new_articles += len(batch.identified.articles)
 
 
-def _find_known(run: MonitorRun, keys: Sequence[int]) -> dict[int, int]:
-    if not keys:  # nothing changed: the commonest poll, not worth opening the file for
-        return {}
+def _tie(run: MonitorRun, identities: Identities, now: datetime) -> Identified:
+    if not identities.keys:  # nothing changed: the commonest poll, not worth opening the file for
+        return identities.tie({}, now=now)
     with run.db.read() as con:
-        return articles.find_known(con, keys)
+        known = articles.find_known(con, identities.keys)
+        doubtful = identities.doubtful_articles(known)
+        headlines = articles.load_headlines(con, doubtful) if doubtful else {}
+    return identities.tie(known, now=now, headlines=headlines)
 
 
 def _with_languages(found: Identified) -> Identified:

@@ -43,6 +43,19 @@ def find_known(con: duckdb.DuckDBPyConnection, keys: Sequence[int]) -> dict[int,
     return dict(rows)
 
 
+def load_headlines(con: duckdb.DuckDBPyConnection, article_ids: Sequence[int]) -> dict[int, list[str]]:
+    """Find every headline that feeds gave these articles, sorted."""
+    found: dict[int, list[str]] = {}
+    with incoming(con, pa.table({"article_id": pa.array(article_ids, BIGINT)})):
+        rows = con.execute(
+            "SELECT DISTINCT article_id, title FROM entries SEMI JOIN incoming USING (article_id) "
+            "ORDER BY ALL"
+        ).fetchall()
+    for article_id, title in rows:
+        found.setdefault(article_id, []).append(title)
+    return found
+
+
 def store_articles(
     con: duckdb.DuckDBPyConnection,
     run_id: str,

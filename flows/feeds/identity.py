@@ -11,8 +11,9 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from flows.feeds.urls import canonical_url, host_of, is_home_page
 from tocsin.types import Article, Entry, Polled, Sighting
@@ -22,6 +23,8 @@ _JOINERS = re.compile("[\u200c\u200d]")
 # Shorter texts ("Market wrap", "Live blog") return with other news under them.
 _TELLING_TITLE = 20
 _TELLING_TEXT = 100
+# Share of the shorter headline's words that an edited one keeps at least.
+_LIKE_TITLES = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,11 @@ class _Item:
     polled: Polled
     entry: Entry
     keys: tuple[int, ...]
+    guid_key: int | None  # the identity of the guid, where a stronger one stands before it
+
+    @property
+    def other_keys(self) -> tuple[int, ...]:
+        return tuple(key for key in self.keys if key != self.guid_key)
 
     @property
     def feed_url(self) -> str:
@@ -60,7 +68,21 @@ class _Item:
         return (entry.published_at is None, claimed, *texts)
 
 
+class EntryKeys(NamedTuple):
+    """The identities of an entry, strongest first; None where it has none of a kind."""
+
+    url: int | None
+    guid: int | None
+    text: int | None
+    content: int | None
+
+    @property
+    def all(self) -> tuple[int, ...]:
+        return tuple(key for key in self if key is not None)
+
+
 _Tied = tuple[_Item, int]  # an entry and the id of its article
+Headlines = Mapping[int, Sequence[str]]  # by article id
 
 
 class Identities:
@@ -74,9 +96,21 @@ class Identities:
         """All identities in the poll, sorted, so that storage is asked once."""
         return sorted({key for item in self._items for key in item.keys})
 
-    def tie(self, known: Mapping[int, int], *, now: datetime) -> Identified:
+    def doubtful_articles(self, known: Mapping[int, int]) -> list[int]:
+        """The articles that only a guid ties an entry to: their headlines tell if the guid is used again."""
+        owners = set()
+        for item in self._items:
+            owner = None if item.guid_key is None else known.get(item.guid_key)
+            if owner is not None and not any(key in known for key in item.other_keys):
+                owners.add(owner)
+        return sorted(owners)
+
+    def tie(
+        self, known: Mapping[int, int], *, now: datetime, headlines: Headlines | None = None
+    ) -> Identified:
         """Tie the entries to articles, as `identify_entries` says."""
-        tied = [pair for group in _connected(self._items) for pair in _tie(group, known)]
+        items = [_without_reused_guid(item, known, headlines or {}) for item in self._items]
+        tied = [pair for group in _connected(items) for pair in _tie(group, known)]
         tied.sort(key=lambda pair: pair[0].rank())
         creators = _creators(tied, known)
         articles = tuple(_article(creators[article_id], article_id, now) for article_id in sorted(creators))
@@ -85,17 +119,24 @@ class Identities:
             sightings=_sightings(tied, creators, now),
             keys=_keys_to_remember(tied, known),
             new_per_feed=Counter(article.feed_url for article in articles),
-            seen_share=_seen_share(self._items, known),
+            seen_share=_seen_share(items, known),
         )
 
 
-def identify_entries(polled: Sequence[Polled], known: Mapping[int, int], *, now: datetime) -> Identified:
+def identify_entries(
+    polled: Sequence[Polled],
+    known: Mapping[int, int],
+    *,
+    now: datetime,
+    headlines: Headlines | None = None,
+) -> Identified:
     """Tie the entries of a poll to articles, known (`known`: identity to article id) or new.
 
-    The order of `polled` and of entries does not matter. Repeating it with `known` and the
-    returned `keys` together gives the same article ids and nothing new.
+    `headlines` are those of `Identities.doubtful_articles`; without them a guid that is known is always the
+    same article, as an edited one with a new URL would be. The order of `polled` and of entries does not
+    matter. Repeating it with `known` and the returned `keys` together gives the same ids and nothing new.
     """
-    return Identities(polled).tie(known, now=now)
+    return Identities(polled).tie(known, now=now, headlines=headlines)
 
 
 def keys_to_look_up(polled: Sequence[Polled]) -> list[int]:
@@ -105,25 +146,25 @@ def keys_to_look_up(polled: Sequence[Polled]) -> list[int]:
 
 def entry_keys(
     feed_url: str, entry: Entry, *, url_is_unique: bool = True, guid_is_unique: bool = True
-) -> tuple[int, ...]:
-    """The identities of an entry as 63-bit hashes, strongest first; at least one.
+) -> EntryKeys:
+    """The identities of an entry as 63-bit hashes; at least one.
 
     A URL or guid that other entries of the feed share, or that names a whole site or the feed
     itself, identifies nothing.
     """
-    keys = []
+    url = guid = text = content = None
     if entry.url and url_is_unique and not _is_general(entry.url, feed_url):
-        keys.append(_hash("url", canonical_url(entry.url)))
+        url = _hash("url", canonical_url(entry.url))
     if entry.guid and guid_is_unique and not _is_general(entry.guid, feed_url):
-        keys.append(_hash("guid", canonical_url(feed_url), entry.guid))
+        guid = _hash("guid", canonical_url(feed_url), entry.guid)
     title, summary = _normal_text(entry.title), _normal_text(entry.summary)
-    if not keys:
-        keys.append(_hash("text", canonical_url(feed_url), title, summary))
+    if url is None and guid is None:
+        text = _hash("text", canonical_url(feed_url), title, summary)
     # Recurring pieces repeat their text on other days, so without a day a text tells too little.
     is_telling = len(title) >= _TELLING_TITLE and len(title) + len(summary) >= _TELLING_TEXT
     if entry.published_at is not None and is_telling:
-        keys.append(_hash("content", title, summary, entry.published_at.astimezone(UTC).date().isoformat()))
-    return tuple(keys)
+        content = _hash("content", title, summary, entry.published_at.astimezone(UTC).date().isoformat())
+    return EntryKeys(url, guid, text, content)
 
 
 def _items(polled: Polled) -> list[_Item]:
@@ -132,19 +173,16 @@ def _items(polled: Polled) -> list[_Item]:
     entries, feed_url = polled.parsed.entries, polled.feed.url
     shared_urls = _shared((canonical_url(entry.url), entry) for entry in entries if entry.url)
     shared_guids = _shared((entry.guid, entry) for entry in entries if entry.guid)
-    return [
-        _Item(
-            polled,
+    items = []
+    for entry in entries:
+        keys = entry_keys(
+            feed_url,
             entry,
-            entry_keys(
-                feed_url,
-                entry,
-                url_is_unique=canonical_url(entry.url or "") not in shared_urls,
-                guid_is_unique=entry.guid not in shared_guids,
-            ),
+            url_is_unique=canonical_url(entry.url or "") not in shared_urls,
+            guid_is_unique=entry.guid not in shared_guids,
         )
-        for entry in entries
-    ]
+        items.append(_Item(polled, entry, keys.all, keys.guid if keys.url else None))
+    return items
 
 
 def _shared(values: Iterable[tuple[str, Entry]]) -> set[str]:
@@ -154,6 +192,28 @@ def _shared(values: Iterable[tuple[str, Entry]]) -> set[str]:
         carriers[value].append(entry)
     repeated = ((value, entries) for value, entries in carriers.items() if len(entries) > 1)
     return {value for value, entries in repeated if len({_normal_text(each.title) for each in entries}) > 1}
+
+
+def _without_reused_guid(item: _Item, known: Mapping[int, int], headlines: Headlines) -> _Item:
+    """Drop a guid that the feed gives to article after article, as one-entry feeds do.
+
+    That is so where the entry's stronger identities are known as another article, or where nothing but the
+    guid is known and no headline of its article is like the entry's: an edit that changes the URL keeps some
+    of the words.
+    """
+    owner = None if item.guid_key is None else known.get(item.guid_key)
+    if owner is None:
+        return item
+    owners = {known[key] for key in item.other_keys if key in known}
+    told = headlines.get(owner, ())
+    is_other = bool(told) and not any(_alike(item.entry.title, headline) for headline in told)
+    is_reused = owner not in owners if owners else is_other
+    return replace(item, keys=item.other_keys) if is_reused else item
+
+
+def _alike(title: str, other: str) -> bool:
+    words, others = set(_normal_text(title).split()), set(_normal_text(other).split())
+    return len(words & others) >= _LIKE_TITLES * min(len(words), len(others))
 
 
 def _is_general(value: str, feed_url: str) -> bool:
