@@ -5,27 +5,17 @@ Pages are hostile until proven otherwise: a worker has bounds of time and memory
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 import logging
-import math
-import multiprocessing
 import re
-import resource
-import signal
 import warnings
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from types import FrameType
 
 from flows.feeds.boilerplate import cut_boilerplate
 from flows.feeds.pool import Refusal
 from flows.feeds.text import tidy
+from flows.feeds.workers import Stopped, Workers
 
-_MEMORY_BYTES = 1536 * 1024 * 1024
-# After the time limit, for what cannot be interrupted: C code that does not come back.
-_GRACE_SECONDS = 5
 # Less is a cookie notice or an error in words.
 _MIN_CHARACTERS = 100
 _META_CHARSET = re.compile(rb"""<meta[^>]{0,200}\bcharset\s*=\s*["']?\s*([\w.:-]{1,40})""", re.IGNORECASE)
@@ -48,42 +38,26 @@ class Extractor:
     """
 
     def __init__(self, *, workers: int, seconds: float) -> None:
-        self._workers = workers
         self._seconds = seconds
-        self._executor: ProcessPoolExecutor | None = None
-        self._alone_turn = asyncio.Lock()
+        self._workers: Workers[Page, str | Refusal] = Workers(
+            extract_text, number=workers, seconds=seconds, prepare=_prepare
+        )
 
     async def extract(self, page: Page) -> str | Refusal:
         """Give the text of a page, paragraphs on lines of their own, or why there is none."""
-        if self._executor is None:
-            self._executor = _start_workers(self._workers)
-        executor = self._executor
-        try:
-            return await self._submit(executor, page)
-        except BrokenProcessPool:
-            return await self._extract_alone(page, executor)
+        result = await self._workers.run(page)
+        return self._refuse(result) if isinstance(result, Stopped) else result
+
+    def _refuse(self, stopped: Stopped) -> Refusal:
+        if stopped is Stopped.TIMEOUT:
+            return Refusal("extract_timeout", f"Page takes longer than {self._seconds:g} s to read")
+        if stopped is Stopped.MEMORY:
+            return Refusal("extractor_crashed", "Page takes more memory than there is")
+        return Refusal("extractor_crashed", "Page ends the process that reads it")
 
     def close(self) -> None:
         """End the worker processes; pages that wait are dropped."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=True)
-            self._executor = None
-
-    async def _submit(self, executor: ProcessPoolExecutor, page: Page) -> str | Refusal:
-        return await asyncio.wrap_future(executor.submit(_extract_in_time, page, self._seconds))
-
-    async def _extract_alone(self, page: Page, broken: ProcessPoolExecutor) -> str | Refusal:
-        """Extract in a worker of its own, as one of the pages under way killed a shared one."""
-        if self._executor is broken:
-            self.close()
-        async with self._alone_turn:
-            worker = _start_workers(1)
-            try:
-                return await self._submit(worker, page)
-            except BrokenProcessPool:
-                return Refusal("extractor_crashed", "Page ends the process that reads it")
-            finally:
-                worker.shutdown(wait=True, cancel_futures=True)
+        self._workers.close()
 
 
 def extract_text(page: Page) -> str | Refusal:
@@ -125,47 +99,7 @@ def _decode(page: Page) -> str:
     return page.body.decode("cp1252", "replace")
 
 
-def _start_workers(number: int) -> ProcessPoolExecutor:
-    # Spawned, not forked: the caller has threads, and a fork would copy their locks.
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(number, mp_context=context, initializer=_prepare_worker)
-
-
-def _prepare_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us in order
-    signal.signal(signal.SIGALRM, _stop)
+def _prepare() -> None:
     logging.disable(logging.CRITICAL)  # the libraries beneath tell of every odd page
     warnings.simplefilter("ignore")
     import trafilatura  # noqa: F401, PLC0415 - before the clock of the first page runs
-
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_AS, _MEMORY_BYTES)
-
-
-class _OutOfTime(BaseException):
-    """Raised in the middle of a page; no `except Exception` beneath may keep it."""
-
-
-def _stop(_number: int, _frame: FrameType | None) -> None:
-    raise _OutOfTime
-
-
-def _extract_in_time(page: Page, seconds: float) -> str | Refusal:
-    try:
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        _limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + seconds + _GRACE_SECONDS))
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        try:
-            return extract_text(page)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-    except _OutOfTime:
-        return Refusal("extract_timeout", f"Page takes longer than {seconds:g} s to read")
-    except MemoryError:
-        return Refusal("extractor_crashed", "Page takes more memory than there is")
-
-
-def _limit(what: int, most: int) -> None:
-    """Let the kernel hold this process to a bound, within the one that it has already."""
-    hard = resource.getrlimit(what)[1]
-    resource.setrlimit(what, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))

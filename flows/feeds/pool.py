@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
-import signal
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import FrameType
 
 from flows.feeds.options import PollOptions
 from flows.feeds.urls import loggable
+from flows.feeds.workers import Stopped, Workers
 from tocsin.errors import FeedError
 from tocsin.types import ParsedFeed
 
@@ -83,8 +79,9 @@ class ParserPool:
         self._quickly = quickly
         self._inline_left = options.inline_parse_bytes
         self._inline_turn = asyncio.Lock()
-        self._alone_turn = asyncio.Lock()
-        self._executor: ProcessPoolExecutor | None = None
+        self._workers: Workers[ParseJob, ParsedFeed | Refusal] = Workers(
+            parse, number=options.parse_workers, seconds=options.parse_seconds
+        )
 
     async def parse(self, job: ParseJob) -> ParseResult:
         """Parse a body; `parser_crashed` and `parse_timeout` are failures of that body alone."""
@@ -101,69 +98,23 @@ class ParserPool:
             self._inline_left -= len(job.body)
             async with self._inline_turn:  # threads would only fight for the interpreter
                 return await asyncio.to_thread(self._parse, job)
-        executor = self._running()
-        try:
-            return await self._submit(executor, job)
-        except BrokenProcessPool:
-            return await self._parse_alone(job, executor)
+        result = await self._workers.run(job)
+        return self._refuse(result, job) if isinstance(result, Stopped) else result
+
+    def _refuse(self, stopped: Stopped, job: ParseJob) -> Refusal:
+        log.warning("parser.stopped feed=%s bytes=%d why=%s", loggable(job.url), len(job.body), stopped.value)
+        if stopped is Stopped.TIMEOUT:
+            seconds = self._options.parse_seconds
+            return Refusal("parse_timeout", f"Body of this feed takes longer than {seconds:g} s to parse")
+        if stopped is Stopped.MEMORY:
+            return Refusal("parser_crashed", "Body of this feed takes more memory than there is")
+        return Refusal("parser_crashed", "Body of this feed ends the process that parses it")
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether a body was given to worker processes."""
+        return self._workers.are_running
 
     def close(self) -> None:
         """End the worker processes; jobs that wait are dropped."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=True)
-            self._executor = None
-
-    def _running(self) -> ProcessPoolExecutor:
-        if self._executor is None:
-            self._executor = _start_workers(self._options.parse_workers)
-        return self._executor
-
-    async def _submit(self, executor: ProcessPoolExecutor, job: ParseJob) -> ParsedFeed | Refusal:
-        future = executor.submit(_parse_in_time, self._parse, job, self._options.parse_seconds)
-        return await asyncio.wrap_future(future)
-
-    async def _parse_alone(self, job: ParseJob, broken: ProcessPoolExecutor) -> ParsedFeed | Refusal:
-        """Parse a body in a worker of its own, as one of those under way killed a shared one."""
-        if self._executor is broken:
-            self.close()
-        async with self._alone_turn:
-            worker = _start_workers(1)
-            try:
-                return await self._submit(worker, job)
-            except BrokenProcessPool:
-                log.warning("parser.crashed feed=%s bytes=%d", loggable(job.url), len(job.body))
-                return Refusal("parser_crashed", "Body of this feed ends the process that parses it")
-            finally:
-                worker.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_workers(number: int) -> ProcessPoolExecutor:
-    # Spawned, not forked: the caller has threads, and a fork would copy their locks.
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(number, mp_context=context, initializer=_prepare_worker)
-
-
-def _prepare_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends us in order
-    signal.signal(signal.SIGALRM, _stop_parsing)
-
-
-class _OutOfTime(BaseException):
-    """Raised in the middle of a parse; no `except Exception` beneath may keep it."""
-
-
-def _stop_parsing(_number: int, _frame: FrameType | None) -> None:
-    raise _OutOfTime
-
-
-def _parse_in_time(parse: Parse, job: ParseJob, seconds: float) -> ParsedFeed | Refusal:
-    try:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        try:
-            return parse(job)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-    except _OutOfTime:
-        return Refusal("parse_timeout", f"Body of this feed takes longer than {seconds:g} s to parse")
-    except MemoryError:
-        return Refusal("parser_crashed", "Body of this feed takes more memory than there is")
+        self._workers.close()

@@ -61,11 +61,11 @@ def test_small_bodies_start_no_process(make_options, rss, now):
         pool = ParserPool(make_options(inline_parse_bytes=10_000))
         bodies = [ill_formed(rss((str(n), "/"))) for n in range(5)]
         results = await asyncio.gather(*[pool.parse(job(body, now)) for body in bodies])
-        return results, pool._executor
+        return results, pool.has_workers
 
-    results, executor = asyncio.run(run())
+    results, has_workers = asyncio.run(run())
     assert [result.entries[0].title for result in results] == ["0", "1", "2", "3", "4"]
-    assert executor is None
+    assert not has_workers
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_what_exceeds_the_inline_bounds_goes_to_a_process(make_options, rss, now
     async def run():
         pool = ParserPool(make_options(**changes))
         try:
-            return await pool.parse(job(ill_formed(rss(("x" * 200, "/"))), now)), pool._executor
+            return await pool.parse(job(ill_formed(rss(("x" * 200, "/"))), now)), pool.has_workers
         finally:
             pool.close()
 
-    result, executor = asyncio.run(run())
+    result, has_workers = asyncio.run(run())
     assert len(result.entries) == 1
-    assert executor is not None
+    assert has_workers
 
 
 def test_a_body_that_kills_its_worker_costs_only_itself(make_options):
@@ -116,11 +116,11 @@ def test_well_formed_bodies_start_no_process_however_many_come(make_options, rss
     async def run():
         pool = ParserPool(make_options(inline_parse_bytes=0))
         results = await asyncio.gather(*[pool.parse(job(rss((str(n), "/")), now)) for n in range(50)])
-        return results, pool._executor
+        return results, pool.has_workers
 
-    results, executor = asyncio.run(run())
+    results, has_workers = asyncio.run(run())
     assert [result.entries[0].title for result in results] == [str(n) for n in range(50)]
-    assert executor is None
+    assert not has_workers
 
 
 def test_a_body_over_the_bound_is_never_parsed_on_the_event_loop(make_options, rss, now):
