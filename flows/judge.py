@@ -83,6 +83,7 @@ def _read_full_texts(run: MonitorRun, batch: Batch) -> None:
             clock=run.clock,
             options=fulltext.FullTextOptions(poll=run.options.poll),
             on_done=lambda _: display.advance_step("Reading articles"),
+            paused=run.brakes,
         )
     )
     run.report.count_full_texts(found.values())

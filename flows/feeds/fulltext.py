@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -84,10 +84,12 @@ async def fetch_full_texts(
     options: FullTextOptions | None = None,
     on_done: Callable[[FullTextOutcome], None] | None = None,
     resolve: Resolve = resolve_host,
+    paused: Iterable[str] = (),
 ) -> dict[int, FullTextOutcome]:
     """Fetch and extract the pages of articles, newest first; outcomes by article id.
 
-    Articles without a URL are absent from the result.
+    Articles without a URL are absent from the result. Hosts in `paused`, by name or as name:port, asked to
+    be left alone and are.
     """
     options = options or FullTextOptions()
     pages = options.for_pages()
@@ -97,7 +99,9 @@ async def fetch_full_texts(
             open_client(pages, resolve=resolve) as client,
             open_client(pages, resolve=resolve) as plain,
         ):
-            return await _Pass(client, plain, extractor, clock, options).run(articles, on_done)
+            one_pass = _Pass(client, plain, extractor, clock, options)
+            one_pass.leave_alone(paused)
+            return await one_pass.run(articles, on_done)
     finally:
         extractor.close()
 
@@ -140,6 +144,11 @@ class _Pass:
         # Places of their own: a page that holds one may wait for a robots.txt, never the reverse.
         self._robots_places = asyncio.Semaphore(options.poll.concurrency)
         self._ends_at = asyncio.get_running_loop().time() + options.pass_seconds
+
+    def leave_alone(self, hosts: Iterable[str]) -> None:
+        """Ask nothing of hosts that have told us to stop."""
+        for host in hosts:
+            self._hosts[host_of(f"//{host}")].brake = "Host asked us to stop when its feed was polled"
 
     async def run(
         self, articles: Sequence[Article], on_done: Callable[[FullTextOutcome], None] | None

@@ -50,7 +50,7 @@ def read(make_options, now, monkeypatch):
     The first is the newest. `workers` extracts in processes, as everywhere but in tests.
     """
 
-    def run(*urls, poll=None, resolve=None, workers=False, **changes):
+    def run(*urls, poll=None, resolve=None, workers=False, paused=(), **changes):
         if not workers:
             monkeypatch.setattr(fulltext, "Extractor", InThread)
         articles = [
@@ -61,7 +61,9 @@ def read(make_options, now, monkeypatch):
             **{"poll": make_options(**(poll or {})), "spacing_seconds": 0.0, "extract_workers": 1, **changes}
         )
         extra = {"resolve": resolve} if resolve else {}
-        found = asyncio.run(fetch_full_texts(articles, clock=lambda: now, options=options, **extra))
+        found = asyncio.run(
+            fetch_full_texts(articles, clock=lambda: now, options=options, paused=paused, **extra)
+        )
         return [found.get(number) for number in range(len(urls))]
 
     return run
@@ -178,6 +180,18 @@ def test_a_host_that_asks_to_stop_is_left_alone_and_others_are_not(server, html,
     found = read(stop, *others, poll={"per_host": 1}, resolve=to_loopback)
     assert reasons(found) == [f"http_{status}", "host_paused", "host_paused", "text"]
     assert str(status) in found[1].message
+
+
+def test_a_host_that_asked_to_stop_when_its_feed_was_polled_is_asked_nothing(server, html, read):
+    html("/1")
+    found = read(
+        server.url("/1"),
+        server.url("/1", host="other.example"),
+        paused=[f"127.0.0.1:{server.port}"],
+        resolve=to_loopback,
+    )
+    assert reasons(found) == ["host_paused", "text"]
+    assert paths(server) == ["/robots.txt", "/1"]
 
 
 def test_a_host_that_keeps_failing_is_left_alone(server, html, read):
