@@ -44,8 +44,14 @@ lock: ## Resolve the dependencies again and rewrite both lock files
 	@$(UV_LOCK) --group install -o requirements.lock
 	@$(UV_LOCK) --group install --group dev -c requirements.lock -o requirements-dev.lock
 
-encoder: $(VENV)-torch/.ready ## Build the shipped encoder again from the public weights (takes torch)
-	@$(VENV)-torch/bin/python -m models.build_encoder
+encoder: $(VENV)-torch/.ready ## Fine-tune, build and fit all that is shipped again (takes torch, the data in EVAL and an hour)
+	@$(VENV)-torch/bin/python -m models.fine_tune --data $(EVAL) --out build/tuned
+	@$(VENV)-torch/bin/python -m models.build_encoder --tuned build/tuned --reference tests/models/reference_vectors.json
+	@$(VENV)-torch/bin/python -m models.fine_tune --data $(EVAL) --out build/held-out \
+	  --hold-out export_controls ai_safety censorship device_bans market_impact
+	@$(VENV)-torch/bin/python -m models.build_encoder --tuned build/held-out --out build/held-out-encoder
+	@$(VENV)-torch/bin/python -m models.fit_heads --data $(EVAL)
+	@$(VENV)-torch/bin/python -m models.fit_zero_shot --data $(EVAL) --held-out build/held-out-encoder
 
 emulator: ## Install the Slack API emulator that tests use (needs npm; tests skip without it)
 	@if command -v npm >/dev/null 2>&1; then \

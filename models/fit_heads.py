@@ -1,15 +1,14 @@
 """Fits the heads of the default topics: python -m models.fit_heads --data FOLDER.
 
-FOLDER holds train.jsonl (weights are fitted on it, beside the topics' own phrases) and dev.jsonl (only for
-what turns log-odds into scores). Writes fitted.json, fitted.npz and fitted_terms.txt.
-Same data, same figures.
+FOLDER holds train.jsonl and pool.jsonl.gz (weights are fitted on the first, on what pool_labels.jsonl says of
+the second, and on the topics' own phrases) and dev.jsonl (only for what turns log-odds into scores). Writes
+fitted.json, fitted.npz and fitted_terms.txt. Same data, same figures.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,17 +19,18 @@ import numpy as np
 import numpy.typing as npt
 
 from models.encode import Encoder, Vectors, load_encoder
-from models.evaluate import LabelledArticle, average_precision, read_labelled
+from models.evaluate import LabelledArticle, read_labelled
 from models.fit_zero_shot import fit_logistic, label_matrix, summarize
 from models.fitted import PATH, FittedFile, FittedTopic, Line, Weights, hash_definition, save_fitted
 from models.lexical import Lexicon, build_lexicon
 from models.manifest import mark_file
+from models.pool import POOL_LABELS, read_pool
 from models.text import compose_text
 from models.topics import default_topics
-from tocsin.types import THRESHOLDS, Topic
+from tocsin.types import Topic
 
-# Chosen on train by cross-validation; figures of what lost are in docs/classifier.md.
-EMBEDDING_RIDGE = 0.1
+# Figures of what lost are in docs/classifier.md.
+EMBEDDING_RIDGE = 0.3
 TERMS_RIDGE = 1 / 30
 LEAST_ARTICLES = 5  # that hold a term, so that no text can be read back from the terms
 LIKENESS = 0.85  # cosine at which two articles tell of one event, and share a fold
@@ -153,44 +153,20 @@ def fit_weights(examples: Examples, lexicon: Lexicon) -> Weights:
     return Weights(np.stack(columns, axis=1).astype(np.float32), terms.astype(np.float32), lexicon)
 
 
-def hold_out(examples: Examples) -> tuple[Vectors, Vectors]:
-    """Return log-odds (n, topics), with and without the text, each row by weights fitted without its fold."""
-    found = np.full((2, *examples.labels.shape), np.nan, dtype=np.float32)
-    for fold in range(FOLDS):
-        out = examples.folds == fold
-        rest, part = examples.take(~out), examples.take(out)
-        weights = fit_weights(rest, build_lexicon(rest.articles, least=LEAST_ARTICLES))
-        found[0, out] = weights.measure(part.vectors, part.texts)
-        found[1, out] = weights.measure(part.vectors, None)
-    return found[0], found[1]
-
-
 def fit_line(logits: Vectors, labels: Floats) -> Line:
-    """Fit what turns one topic's log-odds (n,) into scores, so that the best F1 is expected at 0.6.
+    """Fit what turns log-odds into probabilities: a logistic regression (Platt, 1999).
 
-    A logistic regression makes probabilities of them; where these promise the best F1 is less noisy than
-    where the labels happen to have it. The shift that takes this place to 0.6 adds the same to all log-odds.
+    One for all topics, (n, topics) as one column: a topic has too few matches for a slope of its own.
     """
-    known = ~np.isnan(labels) & ~np.isnan(logits)
-    slope, offset = fit_logistic(logits[known, None].astype(np.float64), labels[known])
-    calibrated = np.sort(slope * logits[known] + offset)[::-1]
-    chance = 1 / (1 + np.exp(-calibrated))
-    expected = 2 * np.cumsum(chance) / (np.arange(1, len(chance) + 1) + chance.sum())
-    best = min(int(expected.argmax()), len(chance) - 2)
-    place = float(calibrated[best : best + 2].mean())
-    target = math.log(THRESHOLDS["balanced"] / (1 - THRESHOLDS["balanced"]))
-    return Line(round(float(slope), 4), round(float(offset) + target - place, 4))
+    known = ~np.isnan(labels)
+    slope, offset = fit_logistic(logits[known][:, None].astype(np.float64), labels[known])
+    return Line(round(float(slope), 4), round(float(offset), 4))
 
 
-def apply_lines(logits: Vectors, lines: Sequence[Line]) -> Vectors:
+def apply_line(logits: Vectors, line: Line) -> Vectors:
     """Turn log-odds (n, topics) into scores."""
-    bent = logits * [line.slope for line in lines] + [line.offset for line in lines]
+    bent = (logits * line.slope + line.offset).clip(-30, 30)
     return np.asarray(1 / (1 + np.exp(-bent)), dtype=np.float32)
-
-
-def fit_lines(logits: Vectors, labels: Floats) -> list[Line]:
-    """Fit a line for each topic."""
-    return [fit_line(column, known) for column, known in zip(logits.T, labels.T, strict=True)]
 
 
 def calibration_error(scores: Vectors, labels: Floats, *, bins: int = 10) -> float:
@@ -204,49 +180,45 @@ def calibration_error(scores: Vectors, labels: Floats, *, bins: int = 10) -> flo
 
 @dataclass(frozen=True)
 class Fitting:
-    """What has been fitted, and the log-odds that lines are fitted to: of train held out, and of dev."""
+    """What has been fitted, and the log-odds of dev with (0) and without (1) its texts.
 
-    train: Examples
+    A line is fitted on dev alone: the encoder has been tuned on train, whose log-odds flatter it.
+    """
+
     dev: Examples
     weights: Weights
-    held_out: tuple[Vectors, Vectors]
-    dev_logits: tuple[Vectors, Vectors]
+    logits: tuple[Vectors, Vectors]
 
-    def lines(self, kind: int, dev_rows: npt.NDArray[np.bool_]) -> list[Line]:
-        """Fit lines with (0) or without (1) text, on train and the chosen rows of dev."""
-        logits = np.vstack([self.held_out[kind], self.dev_logits[kind][dev_rows]])
-        return fit_lines(logits, np.vstack([self.train.labels, self.dev.labels[dev_rows]]))
+    def line(self, kind: int, rows: npt.NDArray[np.bool_] | slice = slice(None)) -> Line:
+        """Fit the line on the chosen rows of dev."""
+        return fit_line(self.logits[kind][rows], self.dev.labels[rows])
 
     def score_dev(self, kind: int) -> Vectors:
-        """Score each article of dev by lines fitted without its fold."""
-        scores = np.empty_like(self.dev_logits[kind])
+        """Score each article of dev by a line fitted without its fold."""
+        scores = np.empty_like(self.logits[kind])
         for fold in range(FOLDS):
             out = self.dev.folds == fold
-            scores[out] = apply_lines(self.dev_logits[kind][out], self.lines(kind, ~out))
+            scores[out] = apply_line(self.logits[kind][out], self.line(kind, ~out))
         return scores
 
 
 def fit(train: Examples, dev: Examples, phrases: Examples) -> Fitting:
-    """Fit on train and the phrases, and measure log-odds of train (each fold held out) and dev."""
-    both = train + phrases
-    weights = fit_weights(both, build_lexicon(train.texts, least=LEAST_ARTICLES))
-    with_text, without = hold_out(both)
-    count = len(train.texts)
-    logits = (weights.measure(dev.vectors, dev.texts), weights.measure(dev.vectors, None))
-    return Fitting(train, dev, weights, (with_text[:count], without[:count]), logits)
+    """Fit on train and the phrases, and measure log-odds of dev."""
+    weights = fit_weights(train + phrases, build_lexicon(train.texts, least=LEAST_ARTICLES))
+    return Fitting(
+        dev, weights, (weights.measure(dev.vectors, dev.texts), weights.measure(dev.vectors, None))
+    )
 
 
 def report(fitting: Fitting, articles: Sequence[LabelledArticle], topics: Sequence[Topic]) -> dict[str, Any]:
-    """Measure on dev: `dev` by lines fitted without an article's fold, `dev_as_shipped` by the final ones."""
-    every = np.ones(len(articles), dtype=bool)
-    shipped = apply_lines(fitting.dev_logits[0], fitting.lines(0, every))
+    """Measure on dev: `dev` by lines fitted without an article's fold, `dev_as_shipped` by the final one."""
+    shipped = apply_line(fitting.logits[0], fitting.line(0))
     honest, bare = fitting.score_dev(0), fitting.score_dev(1)
-    raw = np.asarray(1 / (1 + np.exp(-fitting.dev_logits[0])), dtype=np.float32)
+    raw = np.asarray(1 / (1 + np.exp(-fitting.logits[0])), dtype=np.float32)
     return {
         "dev": summarize(honest, articles, topics),
         "dev_without_text": summarize(bare, articles, topics),
         "dev_as_shipped": summarize(shipped, articles, topics),
-        "train_held_out_ap": _mean_ap(fitting.held_out[0], fitting.train.labels),
         "calibration_error": {
             "before": round(calibration_error(raw, fitting.dev.labels), 4),
             "after": round(calibration_error(honest, fitting.dev.labels), 4),
@@ -256,22 +228,11 @@ def report(fitting: Fitting, articles: Sequence[LabelledArticle], topics: Sequen
     }
 
 
-def _mean_ap(logits: Vectors, labels: Floats) -> float:
-    known = ~np.isnan(labels)
-    found = [
-        average_precision(labels[rows, column] == 1, logits[rows, column])
-        for column, rows in enumerate(known.T)
-    ]
-    return round(float(np.mean([value for value in found if value is not None])), 3)
-
-
 def describe(fitting: Fitting, topics: Sequence[Topic], revision: str) -> FittedFile:
-    """Make the file's record of what was fitted, with lines fitted on all of train and dev."""
-    every = np.ones(len(fitting.dev.texts), dtype=bool)
-    lines = zip(fitting.lines(0, every), fitting.lines(1, every), strict=True)
+    """Make the file's record of what was fitted, with lines fitted on all of dev."""
+    with_text, without_text = fitting.line(0), fitting.line(1)
     fitted = tuple(
-        FittedTopic(topic.name, hash_definition(topic), with_text, without_text)
-        for topic, (with_text, without_text) in zip(topics, lines, strict=True)
+        FittedTopic(topic.name, hash_definition(topic), with_text, without_text) for topic in topics
     )
     return FittedFile(revision, fitted, files={})
 
@@ -279,14 +240,19 @@ def describe(fitting: Fitting, topics: Sequence[Topic], revision: str) -> Fitted
 def main() -> None:
     """Fit from the command line."""
     parser = argparse.ArgumentParser(prog="python -m models.fit_heads", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with train.jsonl and dev.jsonl")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with train.jsonl, pool.jsonl.gz and dev.jsonl"
+    )
     folder = parser.parse_args().data
     encoder, topics = load_encoder(), default_topics()
-    sets = {name: read_labelled(folder / name) for name in ("train.jsonl", "dev.jsonl")}
-    examples = [read_examples(articles, topics, encoder) for articles in sets.values()]
+    train = read_labelled(folder / "train.jsonl") + read_pool(folder)
+    dev = read_labelled(folder / "dev.jsonl")
+    examples = [read_examples(articles, topics, encoder) for articles in (train, dev)]
     fitting = fit(examples[0], examples[1], phrase_examples(topics, encoder))
-    measured = report(fitting, sets["dev.jsonl"], topics)
-    measured["sha256"] = {name: mark_file(folder / name).sha256 for name in sets}
+    measured = report(fitting, dev, topics)
+    measured["articles"] = len(train)
+    files = [*(folder / name for name in ("train.jsonl", "pool.jsonl.gz", "dev.jsonl")), POOL_LABELS]
+    measured["sha256"] = {file.name: mark_file(file).sha256 for file in files}
     save_fitted(replace(describe(fitting, topics, encoder.revision), report=measured), fitting.weights, PATH)
     sys.stdout.write(json.dumps(measured, indent=2) + "\n")
 

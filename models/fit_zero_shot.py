@@ -21,12 +21,12 @@ import numpy as np
 import numpy.typing as npt
 
 from models.background import PATH as BACKGROUND
-from models.background import Background, load_background, save_background
-from models.encode import Encoder, Vectors, load_encoder
+from models.background import Background, save_background
+from models.encode import FOLDER, Encoder, Vectors, load_encoder
 from models.evaluate import LabelledArticle, evaluate_scores, read_labelled
 from models.held_out import LIKENESS, Draw, LabelledSet, Within, draw_definition, measure_draw
 from models.lexical import build_lexicon
-from models.manifest import mark_file
+from models.manifest import CARD, mark_file
 from models.neighbourhoods import gather_neighbourhoods
 from models.text import compose_text
 from models.topic_report import average_tables, describe_scores
@@ -38,6 +38,7 @@ BACKGROUND_ARTICLES = 12_000
 NEIGHBOURHOODS = 600
 LEAST_ARTICLES = 8  # that hold a term
 RIDGE = 1.0  # of the logistic regression
+LEAST_TOPICS = 3
 SEED = 0
 # Examples and counter-examples of the topics that are fitted on, and how often each is drawn.
 DRAWS = {(0, 0): 1, (3, 0): 2, (3, 3): 1, (8, 0): 2, (8, 4): 2, (13, 6): 2}
@@ -218,29 +219,45 @@ def draw_all(topics: Sequence[Topic], train: LabelledSet) -> list[Draw]:
     ]
 
 
-def fit(data: Path, encoder: Encoder, *, keep_background: bool) -> Calibration:
-    """Measure the background unless it is kept, fit on train, report with each topic left out in turn."""
-    topics = default_topics()
-    train, dev = (read_set(data / f"{name}.jsonl", topics, encoder) for name in ("train", "dev"))
+def unseen_topics(encoder_folder: Path) -> tuple[Topic, ...]:
+    """The default topics that the encoder in a folder was not tuned for."""
+    card = encoder_folder / CARD
+    learned = json.loads(card.read_text(encoding="utf-8"))["topics"] if card.exists() else ()
+    return tuple(topic for topic in default_topics() if topic.name not in learned)
+
+
+def fit(data: Path, shipped: Encoder, learner: Encoder, topics: Sequence[Topic]) -> Calibration:
+    """Fit on train with `learner`, which must not have been tuned for `topics`; report each left out in turn.
+
+    A tuned encoder knows its topics too well: evidence weighed on them would count for too much on others.
+    Only the background that is saved is measured with the encoder that is shipped.
+    """
+    train, dev = (read_set(data / f"{name}.jsonl", topics, learner) for name in ("train", "dev"))
     within = Within(train)
-    if not keep_background:
-        save_background(build_background(data, encoder, dev, within.average()), BACKGROUND)
+    background = build_background(data, learner, dev, within.average())
     measured = measure_draws(
-        draw_all(topics, train), train, dev, encoder, background=load_background(), within=within
+        draw_all(topics, train), train, dev, learner, background=background, within=within
     )
-    left_out = calibrate_without(measured, train.labels, encoder.revision)
-    report = report_topics(measured, left_out, (train, dev))
+    left_out = calibrate_without(measured, train.labels, shipped.revision)
+    report = report_topics(measured, left_out, (train, dev), [topic.name for topic in topics])
     names = ("train.jsonl", "dev.jsonl", "history.jsonl.gz", "pool.jsonl.gz")
     report |= {"sha256": {name: mark_file(data / name).sha256 for name in names}, "seed": SEED}
-    return replace(fit_calibration(measured, train.labels, encoder.revision), report=report)
+    report |= {"measured_with": learner.revision}
+    if shipped.revision != learner.revision:
+        dev = replace(dev, vectors=shipped.embed(list(dev.texts)))
+        background = build_background(data, shipped, dev, within.average())
+    save_background(background, BACKGROUND)
+    return replace(fit_calibration(measured, train.labels, shipped.revision), report=report)
 
 
 def report_topics(
-    measured: Sequence[Measured], left_out: Sequence[Calibration], sets: Sequence[LabelledSet]
+    measured: Sequence[Measured],
+    left_out: Sequence[Calibration],
+    sets: Sequence[LabelledSet],
+    names: Sequence[str],
 ) -> dict[str, Any]:
     """Measure each topic by the calibration of the others, for each kind of draw; means over draws."""
     found: dict[str, Any] = {"note": "each topic by a calibration fitted on the other topics, mean of draws"}
-    names = [topic.name for topic in default_topics()]
     for examples, counters in DRAWS:
         kind = [m for m in measured if m.kind == (examples, counters)]
         tables = {name: average_tables(rows, names) for name, rows in _tabulate(kind, left_out, sets).items()}
@@ -279,10 +296,19 @@ def main() -> None:
         help="folder with train.jsonl, dev.jsonl, history.jsonl.gz, pool.jsonl.gz",
     )
     parser.add_argument(
-        "--keep-background", action="store_true", help="fit again on the background that is there"
+        "--held-out",
+        type=Path,
+        default=FOLDER,
+        help="folder of an encoder tuned as the shipped one, but without some of the default topics",
     )
     arguments = parser.parse_args()
-    calibration = fit(arguments.data, load_encoder(), keep_background=arguments.keep_background)
+    topics = unseen_topics(arguments.held_out)
+    if len(topics) < LEAST_TOPICS:
+        parser.error(
+            f"the encoder in {arguments.held_out} was tuned for all default topics but {len(topics)}, so they"
+            " tell nothing of others: make one with `python -m models.fine_tune --hold-out …`"
+        )
+    calibration = fit(arguments.data, load_encoder(), load_encoder(arguments.held_out), topics)
     save_calibration(calibration, PATH)
     sys.stdout.write(json.dumps(calibration.report, indent=2) + "\n")
 

@@ -1,8 +1,8 @@
 """The fitted head: topics whose definition is one that labelled articles were fitted for.
 
-Two logistic regressions, one on an article's vector and one on its terms, averaged as log-odds; without the
-text the first alone. A slope and an offset for each topic turn log-odds into scores, so that 0.6 is the
-topic's best balance of precision and recall. An edited definition is another topic, and not scored here.
+Two logistic regressions, one on an article's vector and one on its terms, mixed as log-odds; without the
+text the first alone. A slope and an offset for each topic turn log-odds into probabilities. An edited
+definition is another topic, and not scored here.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ RESTORE = (
     "restore it with `git checkout -- models/fitted.json models/fitted.npz models/fitted_terms.txt`, "
     "or refit with `python -m models.fit_heads`"
 )
+TERMS_SHARE = 0.3  # of the log-odds; docs/classifier.md has what others gave on dev
 SCORING_FIELDS = {"name", "description", "examples", "counter_examples"}
 
 
@@ -84,7 +85,7 @@ class Weights:
         if texts is None:
             return logits
         words = self.lexicon.project(texts, self.terms[:-1]) + self.terms[-1]
-        return np.asarray((logits + words) / 2, dtype=np.float32)
+        return np.asarray((1 - TERMS_SHARE) * logits + TERMS_SHARE * words, dtype=np.float32)
 
 
 class FittedHead:

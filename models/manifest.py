@@ -13,6 +13,7 @@ from tocsin.errors import ModelError
 
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
+CARD = "training.json"  # beside tuned weights: what they were made from, and their checksum
 RESTORE = "restore it with `make encoder` or `git checkout -- models/encoder`"
 
 Optimization = Literal["basic", "all"]

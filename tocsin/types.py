@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 Sensitivity = Literal["fewer", "balanced", "more"]
 
 # What each sensitivity asks of a score, where a topic names no threshold of its own.
-THRESHOLDS: dict[Sensitivity, float] = {"fewer": 0.8, "balanced": 0.6, "more": 0.4}
+THRESHOLDS: dict[Sensitivity, float] = {"fewer": 0.8, "balanced": 0.5, "more": 0.3}
 
 Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=1000)]
 

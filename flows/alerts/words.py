@@ -23,7 +23,7 @@ _SPELT = {
     "un": "UN",
     "us": "US",
 }
-_LIKELIHOODS = ((0.95, "almost certain"), (0.8, "very likely"), (0.6, "likely"), (0.4, "possible"))
+_LIKELIHOODS = ((0.95, "almost certain"), (0.8, "very likely"), (0.55, "likely"), (0.3, "possible"))
 # Clocks differ and feeds round: a date this far ahead is still "now".
 _CLOCK_SKEW = timedelta(hours=1)
 

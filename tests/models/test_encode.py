@@ -148,7 +148,11 @@ def test_a_tokenizer_that_is_none_is_named(folder_copy, edit_manifest):
 def test_the_shipped_files_are_all_in_the_manifest():
     manifest = read_manifest(FOLDER)
     verify_files(FOLDER, manifest)
-    assert {path.name for path in FOLDER.iterdir()} - set(manifest.files) == {"NOTICE", "manifest.json"}
+    assert {path.name for path in FOLDER.iterdir()} - set(manifest.files) == {
+        "NOTICE",
+        "README.md",
+        "manifest.json",
+    }
 
 
 def test_nothing_is_printed_while_the_encoder_loads():

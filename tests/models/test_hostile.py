@@ -19,7 +19,9 @@ from models.text import MAX_CHARACTERS, clean_text, compose_text, drop_orders, f
 sys.path.insert(0, str(Path(__file__).parent))
 from hostile_texts import DISGUISES, INSTRUCTIONS, IRRELEVANT, NAMING, NOISE, RELEVANT
 
-THRESHOLD = 0.6
+from tocsin.types import THRESHOLDS
+
+THRESHOLD = THRESHOLDS["balanced"]
 QUIET = 0.15  # the most that an ordinary article without any topic may score, whatever is done to its letters
 DISGUISED = 0.15  # the most that a disguise may take from the score of a clear case
 NOISY = 0.25  # the most that noise around a clear case may take

@@ -59,8 +59,8 @@ def score(article_id, of, value):
         (0.5, 0.4999, False),
         (0.0, 0.0, True),
         (1.0, 1.0, True),
-        (None, 0.6, True),
-        (None, 0.59, False),
+        (None, 0.5, True),
+        (None, 0.49, False),
         (0.0, float("nan"), False),
     ],
 )
