@@ -119,7 +119,9 @@ def _store_scores(run: MonitorRun, batch: Batch, con: Any, now: datetime) -> Non
     if batch.embeddings is None or batch.scores is None:
         return
     encoder, heads = run.judge()
-    ids = [article.article_id for article in batch.identified.articles]
+    unread = [article.article_id for article in batch.unscored]
+    scores.mark_unscored(con, encoder.revision, unread, reason=scores.LANGUAGE, now=now)
+    ids = [article.article_id for article in batch.scored]
     scores.store_embeddings(con, encoder.revision, ids, batch.embeddings)
     block = scores.ScoreBlock(
         article_ids=ids,

@@ -18,7 +18,7 @@ from flows.report import RunReport
 from models.encode import Encoder, load_encoder
 from models.heads import Heads, build_heads
 from storage.database import Database
-from tocsin.types import Alert, Feed, FeedState, Polled, Topic
+from tocsin.types import Alert, Article, Feed, FeedState, Polled, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,10 @@ class MonitorRun:
 
 
 class Batch:
-    """Feeds that go through the steps together, and what the steps made of them (opaque to Prefect)."""
+    """Feeds that go through the steps together, and what the steps made of them (opaque to Prefect).
+
+    `embeddings` and `scores` have a row for each of `scored`; the other new articles are `unscored`.
+    """
 
     def __init__(self, requests: Sequence[tuple[Feed, FeedState]]) -> None:
         self.requests = list(requests)
@@ -92,6 +95,8 @@ class Batch:
         """Let go of what the steps made, once it is stored: a run's memory must not grow with its feeds."""
         self.polled: list[Polled] = []
         self.identified = Identified((), (), {}, {}, {})
+        self.scored: tuple[Article, ...] = ()
+        self.unscored: tuple[Article, ...] = ()
         self.embeddings: npt.NDArray[np.float32] | None = None
         self.scores: npt.NDArray[np.float32] | None = None
         self.alerts: list[Alert] = []

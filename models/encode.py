@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.manifest import MODEL, RESTORE, Manifest, Optimization, read_manifest, verify_files
+from models.manifest import MODEL, RESTORE, Manifest, Optimization, covers, read_manifest, verify_files
 from models.text import clean_text
 from tocsin.errors import ModelError
 
@@ -46,11 +46,16 @@ class Encoder:
     def __init__(self, manifest: Manifest, session: Any, tokenizer: Any, *, threads: int) -> None:
         self.revision = manifest.revision
         self.dimensions = manifest.dimensions
+        self.languages = frozenset(manifest.languages)
         self._session = session
         self._tokenizer = tokenizer
         self._threads = threads
         self._inputs = {node.name: node.type for node in session.get_inputs()}
         self._output = session.get_outputs()[0].name
+
+    def covers(self, language: str | None) -> bool:
+        """Tell whether vectors of texts in `language` (ISO 639-1) mean anything; unknown (None): yes."""
+        return covers(self.languages, language)
 
     def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
         """Embed `texts`: float32 (n, dimensions), unit rows, in the input's order; (0, dimensions) for none.

@@ -15,6 +15,7 @@ from storage.arrow import BIGINT, TEXT, incoming
 from tocsin.errors import StorageError
 
 DIMENSIONS = 384
+LANGUAGE = "language"  # why an article is not scored: the encoder does not cover its language
 
 Vectors = npt.NDArray[np.float32]
 
@@ -75,6 +76,33 @@ def store_embeddings(
             FROM incoming ANTI JOIN (FROM embeddings WHERE encoder_revision = $revision) USING (article_id)
             """,
             {"revision": revision},
+        )
+
+
+def mark_unscored(
+    con: duckdb.DuckDBPyConnection,
+    revision: str,
+    article_ids: Sequence[int],
+    *,
+    reason: str,
+    now: datetime,
+) -> None:
+    """Mark articles that an encoder's revision cannot judge, so that no score is not taken for none yet.
+
+    A mark made already is left as it is. Scores by another revision take an article out of the view
+    `unscored_articles`; the mark itself stays.
+    """
+    if not article_ids:
+        return
+    with incoming(con, pa.table({"article_id": pa.array(article_ids, BIGINT)})):
+        con.execute(
+            """
+            INSERT INTO unscored (article_id, encoder_revision, reason, marked_at)
+            SELECT article_id, $revision, $reason, $now
+            FROM (SELECT DISTINCT article_id FROM incoming)
+                ANTI JOIN (FROM unscored WHERE encoder_revision = $revision) USING (article_id)
+            """,
+            {"revision": revision, "reason": reason, "now": now},
         )
 
 

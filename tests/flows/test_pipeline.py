@@ -27,6 +27,8 @@ ITEM = """<item><title>{title}</title><link>https://fresh.example/{number}</link
 <description>{summary}</description></item>"""
 BAN = "Parliament bans the Chinese chatbot app from all government phones"
 BAN_SUMMARY = "Ministries must remove the app from official devices within a week, citing security concerns."
+VERBOT = "Bundestag verbietet die chinesische Chatbot-App auf allen Diensthandys"
+VERBOT_SUMMARY = "Ministerien müssen die App binnen einer Woche löschen, der Sicherheit wegen."
 PLAIN = "Swimming pool reopens after a year of repairs"
 
 
@@ -184,6 +186,27 @@ def test_every_article_is_stored_with_its_vector_and_a_score_for_every_topic(mon
     )
     assert counts == [(run.report.new_articles,) * 2 + (run.report.new_articles * len(run.topics),)]
     assert rows(monitor.db, "SELECT count(*) FROM matches") == [(sum(run.report.matches.values()),)]
+
+
+def test_an_article_in_a_language_that_is_not_covered_is_kept_and_marked_and_gets_no_score(monitor, serve):
+    feed = serve((1, VERBOT, VERBOT_SUMMARY), (2, BAN, BAN_SUMMARY), (3, "Rain", ""))
+    report = monitor(feed, baseline=False).report
+    assert (report.new_articles, report.scored, report.unscored) == (3, 2, {"de": 1})
+    assert report.alerts.decided == 1
+    titles = "SELECT DISTINCT title FROM {} JOIN articles USING (article_id) ORDER BY title"
+    scored = rows(monitor.db, titles.format("scores"))
+    assert scored == [(BAN,), ("Rain",)]
+    embedded = rows(monitor.db, titles.format("embeddings"))
+    assert embedded == scored
+    marked = rows(monitor.db, "SELECT title, reason, language FROM unscored_articles")
+    assert marked == [(VERBOT, "language", "de")]
+
+
+def test_a_run_that_brings_only_foreign_articles_scores_and_alerts_nothing(monitor, serve):
+    report = monitor(serve((1, VERBOT, VERBOT_SUMMARY)), baseline=False).report
+    assert (report.new_articles, report.scored, report.matches, report.alerts.decided) == (1, 0, {}, 0)
+    assert rows(monitor.db, "SELECT count(*) FROM scores") == [(0,)]
+    assert rows(monitor.db, "SELECT count(*) FROM unscored_articles") == [(1,)]
 
 
 def test_no_reason_is_empty_and_each_comes_from_its_article(monitor, newsroom):

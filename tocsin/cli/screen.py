@@ -101,6 +101,8 @@ def _counts(report: RunReport) -> Table:
         "new articles": f"{report.new_articles:,}",
         "alerts": f"{alerts.decided:,} decided, {alerts.delivered:,} delivered, {alerts.pending:,} pending",
     }
+    if report.unscored:
+        rows["not scored"] = f"{report.unread}: the encoder does not cover their language"
     if report.full_texts or report.full_text_failures:
         missing = sum(report.full_text_failures.values())
         rows["full texts"] = f"{report.full_texts:,} read, {missing:,} not to be had"
