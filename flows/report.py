@@ -40,7 +40,8 @@ class AlertCounts:
 class RunReport:
     """The counts of one run of `monitor`; `seconds` holds wall time by step.
 
-    `unscored` counts by language the new articles that the encoder cannot read.
+    `heads` names what scores, where a person chose the models. `unscored` counts by language the new articles
+    that the encoder cannot read.
     """
 
     run_id: str
@@ -54,6 +55,7 @@ class RunReport:
     entries: int = 0
     new_articles: int = 0
     feed_warnings: int = 0
+    heads: list[str] = field(default_factory=list)
     scored: int = 0
     unscored: dict[str, int] = field(default_factory=dict)
     full_texts: int = 0

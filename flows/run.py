@@ -15,9 +15,12 @@ from flows.feeds.identity import Identified
 from flows.feeds.options import PollOptions
 from flows.feeds.poll import Brakes
 from flows.report import RunReport
+from models.choose import open_encoder
 from models.encode import Encoder, load_encoder
 from models.heads import Heads, build_heads
 from storage.database import Database
+from storage.scores import DIMENSIONS
+from tocsin.errors import SettingsError
 from tocsin.types import Alert, Article, Feed, FeedState, Polled, Topic
 
 
@@ -28,7 +31,7 @@ class MonitorOptions:
     `baseline`: a feed's first poll is stored and scored but not alerted. `poll_all`: also feeds
     that are not due. `channel` is where topics without a channel of their own alert,
     `operator_channel` where an operator hears of feeds that need a look.
-    `full_text`: the pages of new articles are fetched too.
+    `full_text`: the pages of new articles are fetched too. `encoder` None: the shipped one.
     """
 
     feeds: tuple[Feed, ...]
@@ -39,6 +42,8 @@ class MonitorOptions:
     baseline: bool = True
     poll_all: bool = False
     full_text: bool = False
+    encoder: str | None = None
+    encoder_languages: tuple[str, ...] = ()
 
 
 class MonitorRun:
@@ -76,9 +81,21 @@ class MonitorRun:
     def judge(self) -> tuple[Encoder, Heads]:
         """Load the encoder and build the heads when the first article needs them."""
         if self._judge is None:
-            encoder = load_encoder()
+            encoder = self._open_encoder()
             self._judge = encoder, build_heads(self.topics, encoder)
         return self._judge
+
+    def _open_encoder(self) -> Encoder:
+        chosen = self.options.encoder
+        if chosen is None:
+            return load_encoder()
+        encoder = open_encoder(chosen, languages=self.options.encoder_languages)
+        if encoder.dimensions != DIMENSIONS:
+            raise SettingsError(
+                f"TOCSIN_ENCODER: {chosen} gives {encoder.dimensions} numbers a text and the history holds "
+                f"{DIMENSIONS}: choose a model with {DIMENSIONS}"
+            )
+        return encoder
 
 
 class Batch:

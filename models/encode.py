@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +40,25 @@ class Tokens:
     spans: Sequence[tuple[int, int]]
 
 
-class Encoder:
-    """A transformer with mean pooling; see `load_encoder`."""
+class Encoder(Protocol):
+    """What turns texts into vectors; everything that reads vectors knows an encoder by its `revision`."""
+
+    revision: str
+    dimensions: int
+    languages: frozenset[str]
+
+    def covers(self, language: str | None) -> bool:
+        """Tell whether vectors of texts in `language` (ISO 639-1) mean anything; unknown (None): yes."""
+
+    def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
+        """Embed `texts`: float32 (n, dimensions), unit rows, in the input's order."""
+
+    def embed_tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        """Embed `texts` and keep each token's state: their mean, made a unit, is the vector."""
+
+
+class OnnxEncoder:
+    """A transformer with mean pooling that ONNX Runtime runs; see `load_encoder`."""
 
     def __init__(self, manifest: Manifest, session: Any, tokenizer: Any, *, threads: int) -> None:
         self.revision = manifest.revision
@@ -125,7 +142,7 @@ def load_encoder(folder: Path | None = None, *, threads: int | None = None) -> E
     verify_files(folder, manifest)
     session = _open_session(folder / MODEL, manifest.optimization)
     tokenizer = _open_tokenizer(folder, manifest.max_tokens)
-    encoder = Encoder(manifest, session, tokenizer, threads=threads or _cores())
+    encoder = OnnxEncoder(manifest, session, tokenizer, threads=threads or _cores())
     seconds = time.perf_counter() - started
     log.info("encoder.loaded revision=%s seconds=%.2f", encoder.revision, seconds)
     return encoder

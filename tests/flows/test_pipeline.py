@@ -1,6 +1,8 @@
 """Runs of `monitor` as plain functions: the sample newsroom on a real socket, a real encoder, real DuckDB."""
 
 import io
+import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from ipaddress import ip_network
@@ -16,10 +18,10 @@ from flows.feeds.options import PollOptions
 from flows.newsroom import Newsroom
 from flows.pipeline import run_steps
 from flows.run import MonitorOptions, MonitorRun
-from models.encode import load_encoder
+from models.encode import FOLDER, load_encoder
 from models.topics import default_topics
 from storage.database import Database
-from tocsin.errors import DeliveryDelayed, StorageError
+from tocsin.errors import DeliveryDelayed, SettingsError, StorageError
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
 ITEM = """<item><title>{title}</title><link>https://fresh.example/{number}</link>
@@ -62,7 +64,7 @@ def monitor(tmp_path):
     db = Database(tmp_path / "tocsin.duckdb")
     hours = count()
 
-    def run_once(*feeds, outlet=None, topics=None, baseline=True, poll_all=True):
+    def run_once(*feeds, outlet=None, topics=None, baseline=True, poll_all=True, **chosen):
         now = MIDNIGHT + timedelta(hours=next(hours))
         console = outlet or ConsoleOutlet(Console(file=io.StringIO()))
         options = MonitorOptions(
@@ -73,6 +75,7 @@ def monitor(tmp_path):
             poll=PollOptions(allow_networks=(ip_network("127.0.0.1/32"),)),
             baseline=baseline,
             poll_all=poll_all,
+            **chosen,
         )
         run = MonitorRun(
             db=db, options=options, outlet_for=lambda _: console, clock=lambda: now, run_id=f"run-{now:%H}"
@@ -207,6 +210,36 @@ def test_a_run_that_brings_only_foreign_articles_scores_and_alerts_nothing(monit
     assert (report.new_articles, report.scored, report.matches, report.alerts.decided) == (1, 0, {}, 0)
     assert rows(monitor.db, "SELECT count(*) FROM scores") == [(0,)]
     assert rows(monitor.db, "SELECT count(*) FROM unscored_articles") == [(1,)]
+
+
+def test_an_encoder_that_does_not_fit_the_history_ends_the_run_before_any_feed_is_asked(
+    monitor, serve, newsroom, monkeypatch
+):
+    class Wide:
+        revision, dimensions = "wide-1", 768
+
+    monkeypatch.setattr(run_module, "open_encoder", lambda name, languages: Wide())
+    with pytest.raises(SettingsError, match=r"TOCSIN_ENCODER: wide gives 768 numbers .* holds 384"):
+        monitor(serve((1, BAN, BAN_SUMMARY)), encoder="wide")
+    assert newsroom.requests == []
+    assert rows(monitor.db, "SELECT state FROM runs") == [("failed",)]
+
+
+def test_with_another_encoder_scores_are_kept_apart_and_the_report_names_the_head(monitor, serve, tmp_path):
+    feed = serve((1, BAN, BAN_SUMMARY))
+    monitor(feed)
+    other = tmp_path / "other"
+    shutil.copytree(FOLDER, other)
+    manifest = other / "manifest.json"
+    manifest.write_text(
+        json.dumps({**json.loads(manifest.read_text()), "revision": "other-1", "languages": []})
+    )
+    run = monitor(serve((2, VERBOT, VERBOT_SUMMARY)), encoder=str(other))
+    assert (run.report.heads, run.report.scored, run.report.unscored) == (["plain-1"], 1, {})
+    assert rows(monitor.db, "SELECT DISTINCT encoder_revision, head FROM scores ORDER BY ALL") == [
+        (load_encoder().revision, "fitted-1"),
+        ("other-1", "plain-1"),
+    ]
 
 
 def test_no_reason_is_empty_and_each_comes_from_its_article(monitor, newsroom):
