@@ -90,6 +90,7 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
         full_text=request.full_text,
         encoder=settings.encoder,
         encoder_languages=settings.encoder_languages,
+        cross_encoder=settings.cross_encoder,
     )
 
 

@@ -115,6 +115,9 @@ def _score(run: MonitorRun, batch: Batch) -> None:
         progress=lambda done, _: display.move_step("Scoring articles", before + done),
     )
     batch.scores = heads.score(batch.embeddings, texts)
+    if run.refiner is not None:
+        batch.scores, batch.refined = run.refiner.refine(batch.scores, texts)
+        run.report.refined += len(batch.refined)
 
 
 def _decide(run: MonitorRun, batch: Batch, now: datetime) -> None:
@@ -130,7 +133,7 @@ def _decide(run: MonitorRun, batch: Batch, now: datetime) -> None:
         max_age=MAX_AGE,
     )
     ringing = select_matches(matches, rules)
-    batch.alerts = decide_alerts(ringing, _find_reasons(run, ringing), rules)
+    batch.alerts = decide_alerts(ringing, _find_reasons(run, batch, ringing), rules)
     run.report.alerts.decided += len(batch.alerts)
 
 
@@ -147,21 +150,26 @@ def _scores_that_count(run: MonitorRun, batch: Batch) -> Iterator[Score]:
             topic=topic.name,
             topic_version=topic.version,
             encoder_revision=encoder.revision,
-            head=heads.names[column],
+            head=batch.refined.get((row, column), heads.names[column]),
             score=float(batch.scores[row, column]),
         )
 
 
-def _find_reasons(run: MonitorRun, matches: Sequence[Match]) -> dict[tuple[int, str], Reason]:
+def _find_reasons(run: MonitorRun, batch: Batch, matches: Sequence[Match]) -> dict[tuple[int, str], Reason]:
     encoder, heads = run.judge()
     explained = [
         Explained(match.article.title, _telling_text(match.article), match.topic.name, match.score)
         for match in matches
     ]
     reasons = explain_matches(encoder, heads, explained)
+    refined = {
+        (batch.scored[row].article_id, run.topics[column].name): head
+        for (row, column), head in batch.refined.items()
+    }
+    keys = [(match.article.article_id, match.topic.name) for match in matches]
     return {
-        (match.article.article_id, match.topic.name): reason
-        for match, reason in zip(matches, reasons, strict=True)
+        key: replace(reason, head=refined.get(key, reason.head))
+        for key, reason in zip(keys, reasons, strict=True)
     }
 
 

@@ -63,7 +63,7 @@ def begin_run(run: MonitorRun) -> list[Batch]:
         run.versions = topics.record_topics(con, run.topics, run_id=run.run_id, now=now)
         feeds.save_feeds(con, run.options.feeds, now)
         states = feeds.load_states(con, [feed.url for feed in run.options.feeds])
-    if run.options.encoder is not None:
+    if run.options.encoder is not None or run.options.cross_encoder is not None:
         _open_chosen_models(run)
     requests = _due_requests(run, states, now)
     due = {state.url for _, state in requests}
@@ -139,6 +139,7 @@ def _store_scores(run: MonitorRun, batch: Batch, con: Any, now: datetime) -> Non
         encoder_revision=encoder.revision,
         heads=heads.names,
         values=batch.scores,
+        refined=batch.refined,
     )
     scores.store_scores(con, block, now)
 

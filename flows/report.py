@@ -40,8 +40,8 @@ class AlertCounts:
 class RunReport:
     """The counts of one run of `monitor`; `seconds` holds wall time by step.
 
-    `heads` names what scores, where a person chose the models. `unscored` counts by language the new articles
-    that the encoder cannot read.
+    `heads` names what scores, where a person chose the models; `refined` counts the scores that a
+    cross-encoder had a part in; `unscored` counts by language the new articles that the encoder cannot read.
     """
 
     run_id: str
@@ -56,6 +56,7 @@ class RunReport:
     new_articles: int = 0
     feed_warnings: int = 0
     heads: list[str] = field(default_factory=list)
+    refined: int = 0
     scored: int = 0
     unscored: dict[str, int] = field(default_factory=dict)
     full_texts: int = 0

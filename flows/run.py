@@ -16,8 +16,10 @@ from flows.feeds.options import PollOptions
 from flows.feeds.poll import Brakes
 from flows.report import RunReport
 from models.choose import open_encoder
+from models.cross_encoder import load_cross_encoder
 from models.encode import Encoder, load_encoder
 from models.heads import Heads, build_heads
+from models.refine import Refiner
 from storage.database import Database
 from storage.scores import DIMENSIONS
 from tocsin.errors import SettingsError
@@ -32,6 +34,7 @@ class MonitorOptions:
     that are not due. `channel` is where topics without a channel of their own alert,
     `operator_channel` where an operator hears of feeds that need a look.
     `full_text`: the pages of new articles are fetched too. `encoder` None: the shipped one.
+    `cross_encoder` None: nobody is asked about doubtful scores.
     """
 
     feeds: tuple[Feed, ...]
@@ -44,6 +47,7 @@ class MonitorOptions:
     full_text: bool = False
     encoder: str | None = None
     encoder_languages: tuple[str, ...] = ()
+    cross_encoder: str | None = None
 
 
 class MonitorRun:
@@ -71,6 +75,7 @@ class MonitorRun:
         self.brakes: Brakes = {}
         self.waiting: list[FeedState] = []
         self.rng = random.Random(run_id)  # noqa: S311  spreads polls, guards nothing
+        self.refiner: Refiner | None = None
         self._judge: tuple[Encoder, Heads] | None = None
 
     @property
@@ -82,7 +87,10 @@ class MonitorRun:
         """Load the encoder and build the heads when the first article needs them."""
         if self._judge is None:
             encoder = self._open_encoder()
-            self._judge = encoder, build_heads(self.topics, encoder)
+            heads = build_heads(self.topics, encoder)
+            if self.options.cross_encoder is not None:
+                self.refiner = Refiner(load_cross_encoder(self.options.cross_encoder), heads)
+            self._judge = encoder, heads
         return self._judge
 
     def _open_encoder(self) -> Encoder:
@@ -102,6 +110,7 @@ class Batch:
     """Feeds that go through the steps together, and what the steps made of them (opaque to Prefect).
 
     `embeddings` and `scores` have a row for each of `scored`; the other new articles are `unscored`.
+    `refined` names the heads of the scores (by row and column) that the cross-encoder had a part in.
     """
 
     def __init__(self, requests: Sequence[tuple[Feed, FeedState]]) -> None:
@@ -116,4 +125,5 @@ class Batch:
         self.unscored: tuple[Article, ...] = ()
         self.embeddings: npt.NDArray[np.float32] | None = None
         self.scores: npt.NDArray[np.float32] | None = None
+        self.refined: dict[tuple[int, int], str] = {}
         self.alerts: list[Alert] = []

@@ -86,7 +86,7 @@ class TorchEncoder:
         self.languages = frozenset(languages)
         self._loaded = loaded
         self._recipe = recipe
-        self._max_tokens = min(recipe.max_tokens, _longest(loaded))
+        self._max_tokens = min(recipe.max_tokens, longest_input(loaded))
 
     def covers(self, language: str | None) -> bool:
         """Tell whether vectors of texts in `language` (ISO 639-1) mean anything; unknown (None): yes."""
@@ -155,7 +155,7 @@ class TorchEncoder:
         return Tokens(states, [(int(first), int(last)) for first, last in moved])
 
 
-def _longest(loaded: Loaded) -> int:
+def longest_input(loaded: Loaded) -> int:
     """Return how many tokens the model has places for; models of RoBERTa's kind lose some to padding."""
     places = getattr(loaded.config, "max_position_embeddings", None) or 512
     padding = getattr(loaded.config, "pad_token_id", None) or 0

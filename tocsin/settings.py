@@ -57,6 +57,10 @@ class Settings(BaseSettings):
     encoder_languages: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Languages that such an encoder covers (ISO 639-1), separated by commas. Unset: all."
     )
+    cross_encoder: str | None = Field(
+        None,
+        description="Model for inference (NLI) that judges doubtful scores: a folder, or owner/name@commit.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Level of the log file."
     )

@@ -8,6 +8,7 @@ from functools import cache
 from ipaddress import ip_network
 from itertools import count
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -240,6 +241,46 @@ def test_with_another_encoder_scores_are_kept_apart_and_the_report_names_the_hea
         (load_encoder().revision, "fitted-1"),
         ("other-1", "plain-1"),
     ]
+
+
+def test_a_cross_encoder_moves_doubtful_scores_only_and_is_named_with_them(monitor, serve, monkeypatch):
+    class Sure:
+        name = "nli-12345678"
+
+        def entail(self, pairs):
+            return np.ones(len(pairs))
+
+    monkeypatch.setattr(run_module, "load_cross_encoder", lambda name: Sure())
+    report = monitor(serve((1, BAN, BAN_SUMMARY), (2, "Ministers discuss chips", "")), baseline=False).report
+    before = rows(monitor.db, "SELECT article_id, topic, score FROM scores ORDER BY ALL")
+    assert (report.refined, report.heads) == (0, [])
+    doubtful = [row for row in before if 0.3 <= row[2] <= 0.9]
+    assert doubtful
+    with monitor.db.write() as con:
+        for table in ("articles", "seen", "scores", "entries", "alerts", "feeds"):
+            con.execute(f"DELETE FROM {table}")
+    report = monitor(
+        serve((1, BAN, BAN_SUMMARY), (2, "Ministers discuss chips", "")), baseline=False, cross_encoder="tiny"
+    ).report
+    after = rows(monitor.db, "SELECT article_id, topic, score, head FROM scores ORDER BY ALL")
+    moved = [row[:2] for row, old in zip(after, before, strict=True) if row[2] != old[2]]
+    assert (
+        moved
+        == [row[:2] for row in doubtful]
+        == [row[:2] for row in after if row[3] == "fitted-1+nli-12345678"]
+    )
+    assert (report.refined, report.heads) == (len(moved), ["fitted-1"])
+    (reasons,) = rows(monitor.db, "SELECT string_agg(CAST(reasons AS VARCHAR)) FROM alerts")
+    matched = rows(monitor.db, "SELECT count(*) FROM matches WHERE head LIKE '%nli%'")
+    assert reasons[0].count("+nli-12345678") == matched[0][0] > 0
+
+
+def test_a_cross_encoder_that_cannot_be_loaded_ends_the_run_before_any_feed_is_asked(
+    monitor, serve, newsroom
+):
+    with pytest.raises(SettingsError, match="TOCSIN_CROSS_ENCODER: nowhere"):
+        monitor(serve((1, BAN, BAN_SUMMARY)), cross_encoder="nowhere")
+    assert newsroom.requests == []
 
 
 def test_no_reason_is_empty_and_each_comes_from_its_article(monitor, newsroom):

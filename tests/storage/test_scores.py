@@ -95,6 +95,14 @@ def test_a_block_is_stored_by_article_and_topic_with_the_day_of_the_article(stor
     ]
 
 
+def test_a_pair_that_was_scored_otherwise_names_its_own_head(stored, now):
+    values = np.array([[0.1, 0.2], [0.3, 0.4]], np.float32)
+    names = (("aa", "bb"), ("v1", "v1"), "enc", ("h1", "h2"))
+    store_scores(stored, ScoreBlock([1, 2], *names, values, refined={(1, 0): "h1+nli-1"}), now)
+    rows = stored.execute("SELECT article_id, topic, head FROM scores ORDER BY ALL").fetchall()
+    assert rows == [(1, "aa", "h1"), (1, "bb", "h2"), (2, "aa", "h1+nli-1"), (2, "bb", "h2")]
+
+
 def test_storing_the_same_scores_again_adds_nothing(stored, now):
     store_scores(stored, block([1, 2], [0.5, 0.6]), now)
     store_scores(stored, block([1, 2, 3], [0.9, 0.9, 0.7]), now + timedelta(days=1))

@@ -103,6 +103,8 @@ def _counts(report: RunReport) -> Table:
     }
     if report.heads:
         rows["scored by"] = ", ".join(report.heads) + _roughly(report.heads)
+    if report.refined:
+        rows["refined"] = f"{report.refined:,} doubtful scores, by the cross-encoder"
     if report.unscored:
         rows["not scored"] = f"{report.unread}: the encoder does not cover their language"
     if report.full_texts or report.full_text_failures:
