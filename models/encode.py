@@ -173,7 +173,7 @@ def _open_session(path: Path, optimization: Optimization) -> Any:
 
 def _open_tokenizer(folder: Path, max_tokens: int) -> Any:
     """Return the fast tokenizer itself: unlike its wrapper it may be shared by threads."""
-    with _quiet_transformers():
+    with quiet_transformers():
         from transformers import AutoTokenizer  # noqa: PLC0415 - two seconds, and it speaks while it loads
 
         try:
@@ -189,7 +189,7 @@ def _open_tokenizer(folder: Path, max_tokens: int) -> Any:
 
 
 @contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Keep the library's advice (such as that torch is absent, which is how it should be) off the screen."""
     logger = logging.getLogger("transformers")
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.encode import Progress, Tokens, Vectors
+from models.encode import Progress, Tokens, Vectors, quiet_transformers
 from models.manifest import covers, mark_file
 from models.recipe import Recipe, read_recipe
 from models.text import clean_text
@@ -48,14 +48,8 @@ def load_transformer(kind: str, folder: Path, *, setting: str) -> Loaded:
 
     Raises: ModelError if it cannot be loaded, has no fast tokenizer, or lacks weights (they would be random).
     """
-    import transformers  # noqa: PLC0415  only where another model is named
-
-    options = {"local_files_only": True, "trust_remote_code": False}
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, use_fast=True, **options)
-        model, info = getattr(transformers, kind).from_pretrained(
-            folder, use_safetensors=True, output_loading_info=True, dtype="float32", **options
-        )
+        tokenizer, model, info = _read_files(kind, folder)
     except Exception as error:  # whatever a broken or unsupported folder makes transformers raise
         raise ModelError(f"{setting}: {folder} cannot be loaded ({error})", path=folder) from error
     missing = sorted(key for key in info["missing_keys"] if not key.startswith(_NOT_USED))
@@ -65,6 +59,19 @@ def load_transformer(kind: str, folder: Path, *, setting: str) -> Loaded:
     if not tokenizer.is_fast:
         raise ModelError(f"{setting}: {folder} has no fast tokenizer (tokenizer.json)", path=folder)
     return Loaded(model.eval(), tokenizer, model.config)
+
+
+def _read_files(kind: str, folder: Path) -> tuple[Any, Any, dict[str, Any]]:
+    options = {"local_files_only": True, "trust_remote_code": False}
+    with quiet_transformers():
+        import transformers  # noqa: PLC0415  only where another model is named, and it speaks while it loads
+
+        transformers.utils.logging.disable_progress_bar()
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, use_fast=True, **options)
+        model, info = getattr(transformers, kind).from_pretrained(
+            folder, use_safetensors=True, output_loading_info=True, dtype="float32", **options
+        )
+    return tokenizer, model, info
 
 
 def name_revision(folder: Path, name: str) -> str:

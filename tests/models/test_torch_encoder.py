@@ -83,6 +83,13 @@ def test_the_revision_changes_with_the_weights_and_with_the_recipe(tmp_path):
     assert len({first, open_encoder(str(other)).revision, open_encoder(str(one)).revision}) == 3
 
 
+def test_nothing_is_printed_while_a_model_loads_and_runs(tmp_path, capfd):
+    folder = save_sentence_encoder(tmp_path / "tiny")
+    capfd.readouterr()
+    open_encoder(str(folder)).embed(TEXTS)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_languages_are_what_the_person_says(tmp_path):
     folder = str(save_sentence_encoder(tmp_path / "tiny"))
     assert open_encoder(folder).covers("zh")
