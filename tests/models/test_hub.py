@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from models import hub
 from models.choose import open_encoder
 from models.encode import FOLDER
 from models.hub import find_model
@@ -50,8 +51,16 @@ def test_a_name_without_its_commit_is_refused_by_the_setting(tmp_path, name):
         find_model(name, setting="TOCSIN_ENCODER", cache=tmp_path)
 
 
-def test_what_was_fetched_once_needs_no_network(snapshot, nobody_answers):
+def test_what_was_fetched_once_needs_no_network(snapshot, nobody_answers, monkeypatch):
+    asked, ask = [], hub._ask_hub
+
+    def record(*arguments, is_offline):
+        asked.append(is_offline)
+        return ask(*arguments, is_offline=is_offline)
+
+    monkeypatch.setattr(hub, "_ask_hub", record)
     assert find_model(NAME, setting="TOCSIN_ENCODER", cache=snapshot.parents[2]) == snapshot
+    assert asked == [True]
 
 
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])
