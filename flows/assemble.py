@@ -88,6 +88,9 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
         baseline=request.baseline,
         poll_all=request.poll_all,
         full_text=request.full_text,
+        encoder=settings.encoder,
+        encoder_languages=settings.encoder_languages,
+        cross_encoder=settings.cross_encoder,
     )
 
 

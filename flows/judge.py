@@ -62,7 +62,7 @@ def _tie(run: MonitorRun, identities: Identities, now: datetime) -> Identified:
 
 
 def _with_languages(found: Identified) -> Identified:
-    """Mark the new articles; no score depends on it yet, though the encoder reads English best."""
+    """Mark the new articles with their language; those that the encoder does not cover get no score."""
     marked = tuple(
         replace(article, language=detect_language(article.title, article.summary))
         for article in found.articles
@@ -98,25 +98,36 @@ def _telling_text(article: Article) -> str:
     return article.full_text if is_short and article.full_text else article.summary
 
 
+def _set_apart(run: MonitorRun, batch: Batch) -> None:
+    """Part the new articles by language: what the encoder cannot read would be scored by noise."""
+    encoder, _ = run.judge()
+    new = batch.identified.articles
+    batch.scored = tuple(article for article in new if encoder.covers(article.language))
+    batch.unscored = tuple(article for article in new if not encoder.covers(article.language))
+    run.report.count_scored(len(batch.scored), [article.language or "" for article in batch.unscored])
+
+
 def _score(run: MonitorRun, batch: Batch) -> None:
     display = current_display()
-    new = batch.identified.articles
-    before = run.report.new_articles - len(new)
-    display.start_step("Scoring articles", len(new))
+    before = run.report.scored
+    _set_apart(run, batch)
+    display.start_step("Scoring articles", len(batch.scored))
     encoder, heads = run.judge()
-    texts = [compose_text(article.title, _telling_text(article)) for article in new]
+    texts = [compose_text(article.title, _telling_text(article)) for article in batch.scored]
     batch.embeddings = encoder.embed(
         texts,
         progress=lambda done, _: display.move_step("Scoring articles", before + done),
     )
     batch.scores = heads.score(batch.embeddings, texts)
+    if run.refiner is not None:
+        batch.scores, batch.refined = run.refiner.refine(batch.scores, texts)
+        run.report.refined += len(batch.refined)
 
 
 def _decide(run: MonitorRun, batch: Batch, now: datetime) -> None:
-    new = batch.identified.articles
     with run.db.read() as con:
-        told = alerts.alerted_pairs(con, [article.article_id for article in new])
-    matches = find_matches(new, _scores_that_count(run, batch), run.topics)
+        told = alerts.alerted_pairs(con, [article.article_id for article in batch.scored])
+    matches = find_matches(batch.scored, _scores_that_count(run, batch), run.topics)
     run.report.count_matches([match.topic.name for match in matches])
     rules = AlertRules(
         now=now,
@@ -126,7 +137,7 @@ def _decide(run: MonitorRun, batch: Batch, now: datetime) -> None:
         max_age=MAX_AGE,
     )
     ringing = select_matches(matches, rules)
-    batch.alerts = decide_alerts(ringing, _find_reasons(run, ringing), rules)
+    batch.alerts = decide_alerts(ringing, _find_reasons(run, batch, ringing), rules)
     run.report.alerts.decided += len(batch.alerts)
 
 
@@ -139,25 +150,30 @@ def _scores_that_count(run: MonitorRun, batch: Batch) -> Iterator[Score]:
     for row, column in np.argwhere(batch.scores.astype(np.float64) >= thresholds).tolist():
         topic = run.topics[column]
         yield Score(
-            article_id=batch.identified.articles[row].article_id,
+            article_id=batch.scored[row].article_id,
             topic=topic.name,
             topic_version=topic.version,
             encoder_revision=encoder.revision,
-            head=heads.names[column],
+            head=batch.refined.get((row, column), heads.names[column]),
             score=float(batch.scores[row, column]),
         )
 
 
-def _find_reasons(run: MonitorRun, matches: Sequence[Match]) -> dict[tuple[int, str], Reason]:
+def _find_reasons(run: MonitorRun, batch: Batch, matches: Sequence[Match]) -> dict[tuple[int, str], Reason]:
     encoder, heads = run.judge()
     explained = [
         Explained(match.article.title, _telling_text(match.article), match.topic.name, match.score)
         for match in matches
     ]
     reasons = explain_matches(encoder, heads, explained)
+    refined = {
+        (batch.scored[row].article_id, run.topics[column].name): head
+        for (row, column), head in batch.refined.items()
+    }
+    keys = [(match.article.article_id, match.topic.name) for match in matches]
     return {
-        (match.article.article_id, match.topic.name): reason
-        for match, reason in zip(matches, reasons, strict=True)
+        key: replace(reason, head=refined.get(key, reason.head))
+        for key, reason in zip(keys, reasons, strict=True)
     }
 
 

@@ -63,6 +63,8 @@ def begin_run(run: MonitorRun) -> list[Batch]:
         run.versions = topics.record_topics(con, run.topics, run_id=run.run_id, now=now)
         feeds.save_feeds(con, run.options.feeds, now)
         states = feeds.load_states(con, [feed.url for feed in run.options.feeds])
+    if run.options.encoder is not None or run.options.cross_encoder is not None:
+        _open_chosen_models(run)
     requests = _due_requests(run, states, now)
     due = {state.url for _, state in requests}
     run.waiting = [state for state in states.values() if state.url not in due]
@@ -70,6 +72,13 @@ def begin_run(run: MonitorRun) -> list[Batch]:
     run.report.not_due = run.report.feeds - len(requests)
     log.info("run.started feeds=%d due=%d topics=%d", run.report.feeds, len(requests), len(run.topics))
     return [Batch(requests[at : at + BATCH_SIZE]) for at in range(0, len(requests), BATCH_SIZE)]
+
+
+def _open_chosen_models(run: MonitorRun) -> None:
+    """Load the models that a person chose before anything is polled, since they may be missing."""
+    with run.report.timing("models"):
+        _, heads = run.judge()
+    run.report.heads = sorted(set(heads.names))
 
 
 def _due_requests(
@@ -119,7 +128,9 @@ def _store_scores(run: MonitorRun, batch: Batch, con: Any, now: datetime) -> Non
     if batch.embeddings is None or batch.scores is None:
         return
     encoder, heads = run.judge()
-    ids = [article.article_id for article in batch.identified.articles]
+    unread = [article.article_id for article in batch.unscored]
+    scores.mark_unscored(con, encoder.revision, unread, reason=scores.LANGUAGE, now=now)
+    ids = [article.article_id for article in batch.scored]
     scores.store_embeddings(con, encoder.revision, ids, batch.embeddings)
     block = scores.ScoreBlock(
         article_ids=ids,
@@ -128,6 +139,7 @@ def _store_scores(run: MonitorRun, batch: Batch, con: Any, now: datetime) -> Non
         encoder_revision=encoder.revision,
         heads=heads.names,
         values=batch.scores,
+        refined=batch.refined,
     )
     scores.store_scores(con, block, now)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
@@ -38,7 +38,11 @@ class AlertCounts:
 
 @dataclass(slots=True)
 class RunReport:
-    """The counts of one run of `monitor`; `seconds` holds wall time by step."""
+    """The counts of one run of `monitor`; `seconds` holds wall time by step.
+
+    `heads` names what scores, where a person chose the models; `refined` counts the scores that a
+    cross-encoder had a part in; `unscored` counts by language the new articles that the encoder cannot read.
+    """
 
     run_id: str
     database: str
@@ -51,6 +55,10 @@ class RunReport:
     entries: int = 0
     new_articles: int = 0
     feed_warnings: int = 0
+    heads: list[str] = field(default_factory=list)
+    refined: int = 0
+    scored: int = 0
+    unscored: dict[str, int] = field(default_factory=dict)
     full_texts: int = 0
     full_text_failures: dict[str, int] = field(default_factory=dict)
     matches: dict[str, int] = field(default_factory=dict)
@@ -87,11 +95,22 @@ class RunReport:
                 self.full_texts += 1
         self.full_text_failures = dict(reasons.most_common())
 
+    def count_scored(self, scored: int, unread: Sequence[str]) -> None:
+        """Add articles that are scored, and the languages of those that the encoder does not cover."""
+        self.scored += scored
+        self.unscored = dict((Counter(self.unscored) + Counter(unread)).most_common())
+
     def count_matches(self, topics: list[str]) -> None:
         """Add one match for every topic name in the list."""
         counts = Counter(self.matches)
         counts.update(topics)
         self.matches = dict(counts.most_common())
+
+    @property
+    def unread(self) -> str:
+        """How many articles are not scored because of their language, as in `3 (2 de, 1 zh)`."""
+        parts = ", ".join(f"{count:,} {language}" for language, count in self.unscored.items())
+        return f"{sum(self.unscored.values()):,} ({parts})"
 
     @property
     def succeeded(self) -> bool:
@@ -114,6 +133,8 @@ class RunReport:
                 f"{self.alerts.decided} / {self.alerts.delivered} / {self.alerts.pending}"
             ),
         }
+        if self.unscored:
+            rows["Not scored: language not covered"] = self.unread
         if self.full_texts or self.full_text_failures:
             rows["Full texts / failed"] = f"{self.full_texts} / {sum(self.full_text_failures.values())}"
         lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]

@@ -15,10 +15,15 @@ from flows.feeds.identity import Identified
 from flows.feeds.options import PollOptions
 from flows.feeds.poll import Brakes
 from flows.report import RunReport
+from models.choose import open_encoder
+from models.cross_encoder import load_cross_encoder
 from models.encode import Encoder, load_encoder
 from models.heads import Heads, build_heads
+from models.refine import Refiner
 from storage.database import Database
-from tocsin.types import Alert, Feed, FeedState, Polled, Topic
+from storage.scores import DIMENSIONS
+from tocsin.errors import SettingsError
+from tocsin.types import Alert, Article, Feed, FeedState, Polled, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,8 @@ class MonitorOptions:
     `baseline`: a feed's first poll is stored and scored but not alerted. `poll_all`: also feeds
     that are not due. `channel` is where topics without a channel of their own alert,
     `operator_channel` where an operator hears of feeds that need a look.
-    `full_text`: the pages of new articles are fetched too.
+    `full_text`: the pages of new articles are fetched too. `encoder` None: the shipped one.
+    `cross_encoder` None: nobody is asked about doubtful scores.
     """
 
     feeds: tuple[Feed, ...]
@@ -39,6 +45,9 @@ class MonitorOptions:
     baseline: bool = True
     poll_all: bool = False
     full_text: bool = False
+    encoder: str | None = None
+    encoder_languages: tuple[str, ...] = ()
+    cross_encoder: str | None = None
 
 
 class MonitorRun:
@@ -66,6 +75,7 @@ class MonitorRun:
         self.brakes: Brakes = {}
         self.waiting: list[FeedState] = []
         self.rng = random.Random(run_id)  # noqa: S311  spreads polls, guards nothing
+        self.refiner: Refiner | None = None
         self._judge: tuple[Encoder, Heads] | None = None
 
     @property
@@ -76,13 +86,32 @@ class MonitorRun:
     def judge(self) -> tuple[Encoder, Heads]:
         """Load the encoder and build the heads when the first article needs them."""
         if self._judge is None:
-            encoder = load_encoder()
-            self._judge = encoder, build_heads(self.topics, encoder)
+            encoder = self._open_encoder()
+            heads = build_heads(self.topics, encoder)
+            if self.options.cross_encoder is not None:
+                self.refiner = Refiner(load_cross_encoder(self.options.cross_encoder), heads)
+            self._judge = encoder, heads
         return self._judge
+
+    def _open_encoder(self) -> Encoder:
+        chosen = self.options.encoder
+        if chosen is None:
+            return load_encoder()
+        encoder = open_encoder(chosen, languages=self.options.encoder_languages)
+        if encoder.dimensions != DIMENSIONS:
+            raise SettingsError(
+                f"TOCSIN_ENCODER: {chosen} gives {encoder.dimensions} numbers a text and the history holds "
+                f"{DIMENSIONS}: choose a model with {DIMENSIONS}"
+            )
+        return encoder
 
 
 class Batch:
-    """Feeds that go through the steps together, and what the steps made of them (opaque to Prefect)."""
+    """Feeds that go through the steps together, and what the steps made of them (opaque to Prefect).
+
+    `embeddings` and `scores` have a row for each of `scored`; the other new articles are `unscored`.
+    `refined` names the heads of the scores (by row and column) that the cross-encoder had a part in.
+    """
 
     def __init__(self, requests: Sequence[tuple[Feed, FeedState]]) -> None:
         self.requests = list(requests)
@@ -92,6 +121,9 @@ class Batch:
         """Let go of what the steps made, once it is stored: a run's memory must not grow with its feeds."""
         self.polled: list[Polled] = []
         self.identified = Identified((), (), {}, {}, {})
+        self.scored: tuple[Article, ...] = ()
+        self.unscored: tuple[Article, ...] = ()
         self.embeddings: npt.NDArray[np.float32] | None = None
         self.scores: npt.NDArray[np.float32] | None = None
+        self.refined: dict[tuple[int, int], str] = {}
         self.alerts: list[Alert] = []

@@ -99,6 +99,7 @@ def build_encoder(source: Path, out: Path, *, tuned: Path | None = None) -> Mani
         )
     files = mark_files(out, [*SHIPPED, *card])
     manifest = Manifest(
+        languages=("en",),
         revision=f"minilm-l6-{'policy-' if tuned else ''}int8-{files[MODEL].sha256[:8]}",
         dimensions=config["hidden_size"],
         max_tokens=MAX_TOKENS,

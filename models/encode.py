@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from models.manifest import MODEL, RESTORE, Manifest, Optimization, read_manifest, verify_files
+from models.manifest import MODEL, RESTORE, Manifest, Optimization, covers, read_manifest, verify_files
 from models.text import clean_text
 from tocsin.errors import ModelError
 
@@ -40,17 +40,39 @@ class Tokens:
     spans: Sequence[tuple[int, int]]
 
 
-class Encoder:
-    """A transformer with mean pooling; see `load_encoder`."""
+class Encoder(Protocol):
+    """What turns texts into vectors; everything that reads vectors knows an encoder by its `revision`."""
+
+    revision: str
+    dimensions: int
+    languages: frozenset[str]
+
+    def covers(self, language: str | None) -> bool:
+        """Tell whether vectors of texts in `language` (ISO 639-1) mean anything; unknown (None): yes."""
+
+    def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
+        """Embed `texts`: float32 (n, dimensions), unit rows, in the input's order."""
+
+    def embed_tokens(self, texts: Sequence[str]) -> list[Tokens]:
+        """Embed `texts` and keep each token's state: their mean, made a unit, is the vector."""
+
+
+class OnnxEncoder:
+    """A transformer with mean pooling that ONNX Runtime runs; see `load_encoder`."""
 
     def __init__(self, manifest: Manifest, session: Any, tokenizer: Any, *, threads: int) -> None:
         self.revision = manifest.revision
         self.dimensions = manifest.dimensions
+        self.languages = frozenset(manifest.languages)
         self._session = session
         self._tokenizer = tokenizer
         self._threads = threads
         self._inputs = {node.name: node.type for node in session.get_inputs()}
         self._output = session.get_outputs()[0].name
+
+    def covers(self, language: str | None) -> bool:
+        """Tell whether vectors of texts in `language` (ISO 639-1) mean anything; unknown (None): yes."""
+        return covers(self.languages, language)
 
     def embed(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
         """Embed `texts`: float32 (n, dimensions), unit rows, in the input's order; (0, dimensions) for none.
@@ -120,7 +142,7 @@ def load_encoder(folder: Path | None = None, *, threads: int | None = None) -> E
     verify_files(folder, manifest)
     session = _open_session(folder / MODEL, manifest.optimization)
     tokenizer = _open_tokenizer(folder, manifest.max_tokens)
-    encoder = Encoder(manifest, session, tokenizer, threads=threads or _cores())
+    encoder = OnnxEncoder(manifest, session, tokenizer, threads=threads or _cores())
     seconds = time.perf_counter() - started
     log.info("encoder.loaded revision=%s seconds=%.2f", encoder.revision, seconds)
     return encoder
@@ -151,7 +173,7 @@ def _open_session(path: Path, optimization: Optimization) -> Any:
 
 def _open_tokenizer(folder: Path, max_tokens: int) -> Any:
     """Return the fast tokenizer itself: unlike its wrapper it may be shared by threads."""
-    with _quiet_transformers():
+    with quiet_transformers():
         from transformers import AutoTokenizer  # noqa: PLC0415 - two seconds, and it speaks while it loads
 
         try:
@@ -167,7 +189,7 @@ def _open_tokenizer(folder: Path, max_tokens: int) -> Any:
 
 
 @contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Keep the library's advice (such as that torch is absent, which is how it should be) off the screen."""
     logger = logging.getLogger("transformers")
 

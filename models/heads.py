@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from models.background import Background, load_background
-from models.encode import Encoder, Vectors
+from models.encode import FOLDER, Encoder, Vectors
 from models.few_label import FewLabelHead, Label, correct_head
 from models.fitted import PATH as FITTED
 from models.fitted import FittedHead, load_weights, read_fitted, select_fitted
+from models.manifest import read_manifest
+from models.plain import PlainHead
 from models.zero_shot import PATH, Calibration, ZeroShotHead, load_calibration
 from tocsin.errors import ModelError, TopicError
 from tocsin.types import Topic
+
+log = logging.getLogger(__name__)
 
 ROWS = 4_096  # articles scored at a time, which bounds the memory for similarities
 
@@ -93,11 +98,15 @@ def build_heads(
 ) -> Heads:
     """Build the heads for `topics`: fitted where a topic is defined as it was fitted, else zero-shot.
 
-    Zero-shot embeds every phrase of its topics once. `labels` are people's, by topic; a topic that has any
+    Zero-shot embeds every phrase of its topics once. Both belong to the shipped encoder: with any other, all
+    topics get the plain head, and labels are left out, for they too are weighed in the shipped one's space,
+    and a warning in the log says so. `labels` are people's, by topic; a topic that has any
     gets a correction on top. Raises: TopicError for two topics of one name, ModelError if a shipped file is
     missing, corrupt or belongs to another encoder.
     """
     _refuse_twins([topic.name for topic in topics])
+    if encoder.revision != shipped_revision():
+        return _build_plain(topics, encoder, labels or {})
     known = read_fitted(fitted, revision=encoder.revision)
     learned = select_fitted(topics, known)
     others = tuple(topic for topic in topics if topic not in learned)
@@ -118,6 +127,23 @@ def fit_few_label(
     shared = _Shared(encoder, calibration)
     base = shared.build_zero_shot([topic])
     return correct_head(base, {topic.name: labelled}, encoder, shared.background)
+
+
+@cache
+def shipped_revision() -> str:
+    """Return the revision of the shipped encoder, which the shipped heads were fitted for."""
+    return read_manifest(FOLDER).revision
+
+
+def _build_plain(topics: Sequence[Topic], encoder: Encoder, labels: Mapping[str, Sequence[Label]]) -> Heads:
+    head = PlainHead(topics, encoder)
+    log.warning(
+        "heads.fell_back encoder=%s head=%s ignored_labels=%d",
+        encoder.revision,
+        head.name,
+        sum(map(len, labels.values())),
+    )
+    return Heads(tuple(topics), (head,) if topics else (), encoder.dimensions, encoder.revision)
 
 
 def _refuse_twins(names: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +29,10 @@ class FileMark:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """An encoder's identity. Scores name its `revision`; `optimization` is a level of ONNX Runtime."""
+    """An encoder's identity. Scores name its `revision`; `optimization` is a level of ONNX Runtime.
+
+    `languages` are those whose articles it can judge, as ISO 639-1 codes; none named means every language.
+    """
 
     revision: str
     dimensions: int
@@ -37,6 +40,12 @@ class Manifest:
     files: Mapping[str, FileMark]
     source: Mapping[str, str]
     optimization: Optimization = "all"
+    languages: tuple[str, ...] = ()
+
+
+def covers(languages: Collection[str], language: str | None) -> bool:
+    """Tell whether `languages` hold `language`; an unknown one counts as held, and none named means all."""
+    return language is None or not languages or language in languages
 
 
 def mark_file(path: Path) -> FileMark:
@@ -70,7 +79,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 def _from_json(data: dict[str, Any]) -> Manifest:
     files = {name: FileMark(**mark) for name, mark in data.pop("files").items()}
-    return Manifest(files=files, **data)
+    languages = data.pop("languages", ())
+    if isinstance(languages, str) or not all(isinstance(code, str) for code in languages):
+        raise ValueError("`languages` is not a list of codes")
+    return Manifest(files=files, languages=tuple(languages), **data)
 
 
 def verify_files(folder: Path, manifest: Manifest) -> None:

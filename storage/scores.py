@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import duckdb
@@ -15,6 +15,7 @@ from storage.arrow import BIGINT, TEXT, incoming
 from tocsin.errors import StorageError
 
 DIMENSIONS = 384
+LANGUAGE = "language"  # why an article is not scored: the encoder does not cover its language
 
 Vectors = npt.NDArray[np.float32]
 
@@ -26,7 +27,7 @@ class ScoreBlock:
     """Scores of n articles for k topics.
 
     `article_ids` has n items; `topics`, `versions` and `heads` (what scored the topic) have k each;
-    `values` is float32 (n, k), 0 to 1.
+    `values` is float32 (n, k), 0 to 1. `refined` names by row and column what scored single pairs otherwise.
     """
 
     article_ids: Sequence[int]
@@ -35,6 +36,7 @@ class ScoreBlock:
     encoder_revision: str
     heads: Sequence[str]
     values: Vectors
+    refined: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _require(
@@ -78,6 +80,33 @@ def store_embeddings(
         )
 
 
+def mark_unscored(
+    con: duckdb.DuckDBPyConnection,
+    revision: str,
+    article_ids: Sequence[int],
+    *,
+    reason: str,
+    now: datetime,
+) -> None:
+    """Mark articles that an encoder's revision cannot judge, so that no score is not taken for none yet.
+
+    A mark made already is left as it is. Scores by another revision take an article out of the view
+    `unscored_articles`; the mark itself stays.
+    """
+    if not article_ids:
+        return
+    with incoming(con, pa.table({"article_id": pa.array(article_ids, BIGINT)})):
+        con.execute(
+            """
+            INSERT INTO unscored (article_id, encoder_revision, reason, marked_at)
+            SELECT article_id, $revision, $reason, $now
+            FROM (SELECT DISTINCT article_id FROM incoming)
+                ANTI JOIN (FROM unscored WHERE encoder_revision = $revision) USING (article_id)
+            """,
+            {"revision": revision, "reason": reason, "now": now},
+        )
+
+
 def store_scores(con: duckdb.DuckDBPyConnection, block: ScoreBlock, now: datetime) -> None:
     """Store scores of stored articles and put them in use; older scores of the pairs are kept, not newest.
 
@@ -117,7 +146,7 @@ def _flatten(block: ScoreBlock) -> pa.Table:
             "topic": _tile(block.topics, articles),
             "topic_version": _tile(block.versions, articles),
             "encoder_revision": pa.repeat(pa.scalar(block.encoder_revision, TEXT), count),
-            "head": _tile(block.heads, articles),
+            "head": _name_heads(block),
             "score": pa.array(np.ascontiguousarray(block.values, np.float32).ravel()),
         }
     )
@@ -125,6 +154,13 @@ def _flatten(block: ScoreBlock) -> pa.Table:
 
 def _tile(names: Sequence[str], times: int) -> pa.StringArray:
     return pa.array(list(names) * times, TEXT)
+
+
+def _name_heads(block: ScoreBlock) -> pa.StringArray:
+    names = list(block.heads) * len(block.article_ids)
+    for (row, column), head in block.refined.items():
+        names[row * len(block.heads) + column] = head
+    return pa.array(names, TEXT)
 
 
 def _are_unique(values: Sequence[object]) -> bool:

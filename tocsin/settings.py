@@ -50,11 +50,22 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("SLACK_BOT_TOKEN", "slack_bot_token"),
         description="Bot token. Unset: alerts are printed on the console.",
     )
+    encoder: str | None = Field(
+        None,
+        description="Encoder to use instead of the shipped one: a folder, or owner/name@commit of the hub.",
+    )
+    encoder_languages: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Languages that such an encoder covers (ISO 639-1), separated by commas. Unset: all."
+    )
+    cross_encoder: str | None = Field(
+        None,
+        description="Model for inference (NLI) that judges doubtful scores: a folder, or owner/name@commit.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Level of the log file."
     )
 
-    @field_validator("feeds", mode="before")
+    @field_validator("feeds", "encoder_languages", mode="before")
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return _split(value)

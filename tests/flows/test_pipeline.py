@@ -1,11 +1,14 @@
 """Runs of `monitor` as plain functions: the sample newsroom on a real socket, a real encoder, real DuckDB."""
 
 import io
+import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from ipaddress import ip_network
 from itertools import count
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -16,10 +19,10 @@ from flows.feeds.options import PollOptions
 from flows.newsroom import Newsroom
 from flows.pipeline import run_steps
 from flows.run import MonitorOptions, MonitorRun
-from models.encode import load_encoder
+from models.encode import FOLDER, load_encoder
 from models.topics import default_topics
 from storage.database import Database
-from tocsin.errors import DeliveryDelayed, StorageError
+from tocsin.errors import DeliveryDelayed, SettingsError, StorageError
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
 ITEM = """<item><title>{title}</title><link>https://fresh.example/{number}</link>
@@ -27,6 +30,8 @@ ITEM = """<item><title>{title}</title><link>https://fresh.example/{number}</link
 <description>{summary}</description></item>"""
 BAN = "Parliament bans the Chinese chatbot app from all government phones"
 BAN_SUMMARY = "Ministries must remove the app from official devices within a week, citing security concerns."
+VERBOT = "Bundestag verbietet die chinesische Chatbot-App auf allen Diensthandys"
+VERBOT_SUMMARY = "Ministerien müssen die App binnen einer Woche löschen, der Sicherheit wegen."
 PLAIN = "Swimming pool reopens after a year of repairs"
 
 
@@ -60,7 +65,7 @@ def monitor(tmp_path):
     db = Database(tmp_path / "tocsin.duckdb")
     hours = count()
 
-    def run_once(*feeds, outlet=None, topics=None, baseline=True, poll_all=True):
+    def run_once(*feeds, outlet=None, topics=None, baseline=True, poll_all=True, **chosen):
         now = MIDNIGHT + timedelta(hours=next(hours))
         console = outlet or ConsoleOutlet(Console(file=io.StringIO()))
         options = MonitorOptions(
@@ -71,6 +76,7 @@ def monitor(tmp_path):
             poll=PollOptions(allow_networks=(ip_network("127.0.0.1/32"),)),
             baseline=baseline,
             poll_all=poll_all,
+            **chosen,
         )
         run = MonitorRun(
             db=db, options=options, outlet_for=lambda _: console, clock=lambda: now, run_id=f"run-{now:%H}"
@@ -184,6 +190,97 @@ def test_every_article_is_stored_with_its_vector_and_a_score_for_every_topic(mon
     )
     assert counts == [(run.report.new_articles,) * 2 + (run.report.new_articles * len(run.topics),)]
     assert rows(monitor.db, "SELECT count(*) FROM matches") == [(sum(run.report.matches.values()),)]
+
+
+def test_an_article_in_a_language_that_is_not_covered_is_kept_and_marked_and_gets_no_score(monitor, serve):
+    feed = serve((1, VERBOT, VERBOT_SUMMARY), (2, BAN, BAN_SUMMARY), (3, "Rain", ""))
+    report = monitor(feed, baseline=False).report
+    assert (report.new_articles, report.scored, report.unscored) == (3, 2, {"de": 1})
+    assert report.alerts.decided == 1
+    titles = "SELECT DISTINCT title FROM {} JOIN articles USING (article_id) ORDER BY title"
+    scored = rows(monitor.db, titles.format("scores"))
+    assert scored == [(BAN,), ("Rain",)]
+    embedded = rows(monitor.db, titles.format("embeddings"))
+    assert embedded == scored
+    marked = rows(monitor.db, "SELECT title, reason, language FROM unscored_articles")
+    assert marked == [(VERBOT, "language", "de")]
+
+
+def test_a_run_that_brings_only_foreign_articles_scores_and_alerts_nothing(monitor, serve):
+    report = monitor(serve((1, VERBOT, VERBOT_SUMMARY)), baseline=False).report
+    assert (report.new_articles, report.scored, report.matches, report.alerts.decided) == (1, 0, {}, 0)
+    assert rows(monitor.db, "SELECT count(*) FROM scores") == [(0,)]
+    assert rows(monitor.db, "SELECT count(*) FROM unscored_articles") == [(1,)]
+
+
+def test_an_encoder_that_does_not_fit_the_history_ends_the_run_before_any_feed_is_asked(
+    monitor, serve, newsroom, monkeypatch
+):
+    class Wide:
+        revision, dimensions = "wide-1", 768
+
+    monkeypatch.setattr(run_module, "open_encoder", lambda name, languages: Wide())
+    with pytest.raises(SettingsError, match=r"TOCSIN_ENCODER: wide gives 768 numbers .* holds 384"):
+        monitor(serve((1, BAN, BAN_SUMMARY)), encoder="wide")
+    assert newsroom.requests == []
+    assert rows(monitor.db, "SELECT state FROM runs") == [("failed",)]
+
+
+def test_with_another_encoder_scores_are_kept_apart_and_the_report_names_the_head(monitor, serve, tmp_path):
+    feed = serve((1, BAN, BAN_SUMMARY))
+    monitor(feed)
+    other = tmp_path / "other"
+    shutil.copytree(FOLDER, other)
+    manifest = other / "manifest.json"
+    manifest.write_text(
+        json.dumps({**json.loads(manifest.read_text()), "revision": "other-1", "languages": []})
+    )
+    run = monitor(serve((2, VERBOT, VERBOT_SUMMARY)), encoder=str(other))
+    assert (run.report.heads, run.report.scored, run.report.unscored) == (["plain-1"], 1, {})
+    assert rows(monitor.db, "SELECT DISTINCT encoder_revision, head FROM scores ORDER BY ALL") == [
+        (load_encoder().revision, "fitted-1"),
+        ("other-1", "plain-1"),
+    ]
+
+
+def test_a_cross_encoder_moves_doubtful_scores_only_and_is_named_with_them(monitor, serve, monkeypatch):
+    class Sure:
+        name = "nli-12345678"
+
+        def entail(self, pairs):
+            return np.ones(len(pairs))
+
+    monkeypatch.setattr(run_module, "load_cross_encoder", lambda name: Sure())
+    report = monitor(serve((1, BAN, BAN_SUMMARY), (2, "Ministers discuss chips", "")), baseline=False).report
+    before = rows(monitor.db, "SELECT article_id, topic, score FROM scores ORDER BY ALL")
+    assert (report.refined, report.heads) == (0, [])
+    doubtful = [row for row in before if 0.3 <= row[2] <= 0.9]
+    assert doubtful
+    with monitor.db.write() as con:
+        for table in ("articles", "seen", "scores", "entries", "alerts", "feeds"):
+            con.execute(f"DELETE FROM {table}")
+    report = monitor(
+        serve((1, BAN, BAN_SUMMARY), (2, "Ministers discuss chips", "")), baseline=False, cross_encoder="tiny"
+    ).report
+    after = rows(monitor.db, "SELECT article_id, topic, score, head FROM scores ORDER BY ALL")
+    moved = [row[:2] for row, old in zip(after, before, strict=True) if row[2] != old[2]]
+    assert (
+        moved
+        == [row[:2] for row in doubtful]
+        == [row[:2] for row in after if row[3] == "fitted-1+nli-12345678"]
+    )
+    assert (report.refined, report.heads) == (len(moved), ["fitted-1"])
+    (reasons,) = rows(monitor.db, "SELECT string_agg(CAST(reasons AS VARCHAR)) FROM alerts")
+    matched = rows(monitor.db, "SELECT count(*) FROM matches WHERE head LIKE '%nli%'")
+    assert reasons[0].count("+nli-12345678") == matched[0][0] > 0
+
+
+def test_a_cross_encoder_that_cannot_be_loaded_ends_the_run_before_any_feed_is_asked(
+    monitor, serve, newsroom
+):
+    with pytest.raises(SettingsError, match="TOCSIN_CROSS_ENCODER: nowhere"):
+        monitor(serve((1, BAN, BAN_SUMMARY)), cross_encoder="nowhere")
+    assert newsroom.requests == []
 
 
 def test_no_reason_is_empty_and_each_comes_from_its_article(monitor, newsroom):

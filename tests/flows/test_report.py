@@ -1,8 +1,11 @@
+import io
 import json
 
 import pytest
+from rich.console import Console
 
 from flows.report import FeedFailure, RunReport
+from tocsin.cli.screen import print_report
 
 
 @pytest.fixture
@@ -31,6 +34,21 @@ def test_matches_add_up_over_batches_most_first(report):
     report.count_matches(["a", "b"])
     report.count_matches(["b", "b", "c"])
     assert list(report.matches.items()) == [("b", 3), ("a", 1), ("c", 1)]
+
+
+def test_articles_that_cannot_be_read_add_up_by_language(report):
+    assert "Not scored" not in report.to_markdown()
+    report.count_scored(3, ["zh", "de"])
+    report.count_scored(2, ["zh"])
+    assert (report.scored, report.unscored) == (5, {"zh": 2, "de": 1})
+    assert "| Not scored: language not covered | 3 (2 zh, 1 de) |" in report.to_markdown()
+
+
+def test_the_screen_says_how_many_articles_are_not_scored_and_why(report):
+    screen = Console(file=io.StringIO(), width=140)
+    report.count_scored(1, ["zh", "de"])
+    print_report(report, screen)
+    assert "2 (1 zh, 1 de): the encoder does not cover their language" in screen.file.getvalue()
 
 
 def test_time_of_a_step_adds_up_over_batches(report):

@@ -145,6 +145,39 @@ def test_a_tokenizer_that_is_none_is_named(folder_copy, edit_manifest):
         load_encoder(folder_copy)
 
 
+@pytest.mark.parametrize(
+    ("languages", "language", "covered"),
+    [
+        (["en"], "en", True),
+        (["en"], "de", False),
+        (["en"], None, True),
+        (["en", "de"], "de", True),
+        ([], "de", True),
+        (None, "de", True),
+    ],
+    ids=["covered", "foreign", "unknown", "second", "an empty list means all", "no list means all"],
+)
+def test_an_encoder_says_which_languages_it_covers(folder_copy, edit_manifest, languages, language, covered):
+    edit_manifest(folder_copy, languages=languages or [])
+    if languages is None:
+        path = folder_copy / "manifest.json"
+        path.write_text(
+            json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "languages"})
+        )
+    assert load_encoder(folder_copy).covers(language) is covered
+
+
+@pytest.mark.parametrize("languages", ["en", 7, [7], None])
+def test_a_manifest_whose_languages_are_no_list_is_named(folder_copy, edit_manifest, languages):
+    edit_manifest(folder_copy, languages=languages)
+    with pytest.raises(ModelError, match=r"manifest\.json is not a readable manifest"):
+        load_encoder(folder_copy)
+
+
+def test_the_shipped_encoder_covers_english_only(encoder):
+    assert encoder.languages == {"en"}
+
+
 def test_the_shipped_files_are_all_in_the_manifest():
     manifest = read_manifest(FOLDER)
     verify_files(FOLDER, manifest)

@@ -77,6 +77,14 @@ def test_scores_of_another_head_or_definition_are_not_compared(con, store, topic
     assert after.scores == {topic.name: [0, 1, 0]}
 
 
+def test_scores_with_a_second_opinion_are_counted_with_those_of_their_head(con, store, topic, days, now):
+    put(con, store([1]), [0.2], topic, now)
+    put(con, store([2]), [0.7], topic, now, head="fitted-1+nli-12345678")
+    put(con, store([3]), [0.7], topic, now, head="zero_shot-1+nli-12345678")
+    put(con, store([0]), [0.05], topic, now + timedelta(hours=1))
+    assert load_spans(con, days, edges=EDGES)[1].scores == {topic.name: [1, 1, 1]}
+
+
 def test_a_new_threshold_or_channel_changes_only_what_matches(con, store, topic, make_topic, days, now):
     put(con, store([10]), [0.7], topic, now - timedelta(days=10))
     moved = make_topic(threshold=0.8, channel="#other")

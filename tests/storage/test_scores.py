@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.articles import store_articles
-from storage.scores import DIMENSIONS, ScoreBlock, store_embeddings, store_scores
+from storage.scores import DIMENSIONS, LANGUAGE, ScoreBlock, mark_unscored, store_embeddings, store_scores
 from storage.topics import record_topics
 from tocsin.errors import StorageError
 
@@ -95,6 +95,14 @@ def test_a_block_is_stored_by_article_and_topic_with_the_day_of_the_article(stor
     ]
 
 
+def test_a_pair_that_was_scored_otherwise_names_its_own_head(stored, now):
+    values = np.array([[0.1, 0.2], [0.3, 0.4]], np.float32)
+    names = (("aa", "bb"), ("v1", "v1"), "enc", ("h1", "h2"))
+    store_scores(stored, ScoreBlock([1, 2], *names, values, refined={(1, 0): "h1+nli-1"}), now)
+    rows = stored.execute("SELECT article_id, topic, head FROM scores ORDER BY ALL").fetchall()
+    assert rows == [(1, "aa", "h1"), (1, "bb", "h2"), (2, "aa", "h1+nli-1"), (2, "bb", "h2")]
+
+
 def test_storing_the_same_scores_again_adds_nothing(stored, now):
     store_scores(stored, block([1, 2], [0.5, 0.6]), now)
     store_scores(stored, block([1, 2, 3], [0.9, 0.9, 0.7]), now + timedelta(days=1))
@@ -167,6 +175,44 @@ def test_scores_of_an_article_that_is_not_stored_are_refused(con, now):
 def test_a_block_that_does_not_fit_is_refused(wrong):
     with pytest.raises(StorageError, match="cannot be stored"):
         block(**wrong)
+
+
+# ---------------------------------------------------------------- articles that cannot be judged
+
+
+def unscored(con) -> list:
+    return con.execute(
+        "SELECT article_id, reason, encoder_revision, marked_at FROM unscored_articles ORDER BY ALL"
+    ).fetchall()
+
+
+def test_an_article_that_cannot_be_judged_is_marked_once_with_the_reason(stored, now):
+    mark_unscored(stored, "enc", [1, 2, 2], reason=LANGUAGE, now=now)
+    mark_unscored(stored, "enc", [2, 3], reason=LANGUAGE, now=now + timedelta(days=1))
+    later = now + timedelta(days=1)
+    assert unscored(stored) == [
+        (1, "language", "enc", now),
+        (2, "language", "enc", now),
+        (3, "language", "enc", later),
+    ]
+    assert stored.execute("SELECT count(*) FROM unscored").fetchall() == [(3,)]
+
+
+def test_an_article_that_two_encoders_cannot_judge_is_listed_once_by_the_last(stored, now):
+    mark_unscored(stored, "old", [1], reason=LANGUAGE, now=now)
+    mark_unscored(stored, "new", [1], reason=LANGUAGE, now=now + timedelta(days=1))
+    assert unscored(stored) == [(1, "language", "new", now + timedelta(days=1))]
+
+
+def test_scores_by_another_encoder_take_an_article_off_the_list(stored, now):
+    mark_unscored(stored, "english", [1, 2], reason=LANGUAGE, now=now)
+    store_scores(stored, block([1, 3], [0.5, 0.6], revision="multilingual"), now)
+    assert [row[0] for row in unscored(stored)] == [2]
+
+
+def test_no_articles_to_mark_leave_no_mark(stored, now):
+    mark_unscored(stored, "enc", [], reason=LANGUAGE, now=now)
+    assert unscored(stored) == []
 
 
 # ---------------------------------------------------------------- views

@@ -48,15 +48,16 @@ def evaluate(*, file: Path, **options: Unpack[_Options]) -> None:
     FILE is JSON Lines with `title`, `summary`, `topics` (list of names) and optional `unsure` (names
     that count neither way).
     """
+    from models.choose import open_encoder  # noqa: PLC0415
     from models.compare import compare_runs, read_old_run  # noqa: PLC0415  the transformer loads when needed
-    from models.encode import load_encoder  # noqa: PLC0415
     from models.evaluate import score_file  # noqa: PLC0415
     from models.topics import default_topics, load_topics  # noqa: PLC0415
 
     if options["with_scores"] and not options["as_json"]:
         raise click.UsageError("--scores needs --json")
-    chosen = options["topics"] or load_settings().topics
-    encoder = load_encoder()
+    settings = load_settings()
+    chosen = options["topics"] or settings.topics
+    encoder = open_encoder(settings.encoder, languages=settings.encoder_languages)
     scored = score_file(file, topics=load_topics(chosen) if chosen else default_topics(), encoder=encoder)
     older = options["compare"]
     comparison = compare_runs(read_old_run(older, scored), scored) if older else None

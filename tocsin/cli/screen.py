@@ -101,6 +101,12 @@ def _counts(report: RunReport) -> Table:
         "new articles": f"{report.new_articles:,}",
         "alerts": f"{alerts.decided:,} decided, {alerts.delivered:,} delivered, {alerts.pending:,} pending",
     }
+    if report.heads:
+        rows["scored by"] = ", ".join(report.heads) + _roughly(report.heads)
+    if report.refined:
+        rows["refined"] = f"{report.refined:,} doubtful scores, by the cross-encoder"
+    if report.unscored:
+        rows["not scored"] = f"{report.unread}: the encoder does not cover their language"
     if report.full_texts or report.full_text_failures:
         missing = sum(report.full_text_failures.values())
         rows["full texts"] = f"{report.full_texts:,} read, {missing:,} not to be had"
@@ -109,6 +115,11 @@ def _counts(report: RunReport) -> Table:
     for name, value in rows.items():
         table.add_row(Text(name, style="bold"), value)
     return table
+
+
+def _roughly(heads: list[str]) -> str:
+    is_plain = any(head.startswith("plain-") for head in heads)
+    return " (rough: no head was fitted for this encoder)" if is_plain else ""
 
 
 def _matches(report: RunReport) -> Table:
