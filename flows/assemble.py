@@ -88,6 +88,7 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
         baseline=request.baseline,
         poll_all=request.poll_all,
         full_text=request.full_text,
+        coverage_jump=settings.coverage_jump,
     )
 
 

@@ -38,7 +38,11 @@ class AlertCounts:
 
 @dataclass(slots=True)
 class RunReport:
-    """The counts of one run of `monitor`; `seconds` holds wall time by step."""
+    """The counts of one run of `monitor`; `seconds` holds wall time by step.
+
+    `joined_stories` are new articles of a story that was there before them, `told_before` are matches that
+    did not ring because their channel was told of the story.
+    """
 
     run_id: str
     database: str
@@ -50,6 +54,8 @@ class RunReport:
     failed: int = 0
     entries: int = 0
     new_articles: int = 0
+    joined_stories: int = 0
+    told_before: int = 0
     feed_warnings: int = 0
     full_texts: int = 0
     full_text_failures: dict[str, int] = field(default_factory=dict)
@@ -109,7 +115,7 @@ class RunReport:
             "Feeds": f"{self.feeds} ({self.not_due} not due)",
             "Fetched / not modified / failed": f"{self.fetched} / {self.not_modified} / {self.failed}",
             "Entries": str(self.entries),
-            "New articles": str(self.new_articles),
+            "New articles": f"{self.new_articles} ({self.joined_stories} joined stories)",
             "Alerts decided / delivered / pending": (
                 f"{self.alerts.decided} / {self.alerts.delivered} / {self.alerts.pending}"
             ),

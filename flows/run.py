@@ -17,8 +17,9 @@ from flows.feeds.poll import Brakes
 from flows.report import RunReport
 from models.encode import Encoder, load_encoder
 from models.heads import Heads, build_heads
+from models.stories import Known, Storyteller, load_storyteller
 from storage.database import Database
-from tocsin.types import Alert, Feed, FeedState, Polled, Topic
+from tocsin.types import Alert, Feed, FeedState, Polled, StoryTie, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class MonitorOptions:
     `baseline`: a feed's first poll is stored and scored but not alerted. `poll_all`: also feeds
     that are not due. `channel` is where topics without a channel of their own alert,
     `operator_channel` where an operator hears of feeds that need a look.
-    `full_text`: the pages of new articles are fetched too.
+    `full_text`: the pages of new articles are fetched too. `coverage_jump`: see `AlertRules`.
     """
 
     feeds: tuple[Feed, ...]
@@ -39,6 +40,7 @@ class MonitorOptions:
     baseline: bool = True
     poll_all: bool = False
     full_text: bool = False
+    coverage_jump: float | None = None
 
 
 class MonitorRun:
@@ -66,7 +68,9 @@ class MonitorRun:
         self.brakes: Brakes = {}
         self.waiting: list[FeedState] = []
         self.rng = random.Random(run_id)  # noqa: S311  spreads polls, guards nothing
+        self.recent: Known | None = None
         self._judge: tuple[Encoder, Heads] | None = None
+        self._storyteller: Storyteller | None = None
 
     @property
     def run_id(self) -> str:
@@ -79,6 +83,12 @@ class MonitorRun:
             encoder = load_encoder()
             self._judge = encoder, build_heads(self.topics, encoder)
         return self._judge
+
+    def storyteller(self) -> Storyteller:
+        """Load the rule of stories when the first article needs it."""
+        if self._storyteller is None:
+            self._storyteller = load_storyteller()
+        return self._storyteller
 
 
 class Batch:
@@ -94,4 +104,5 @@ class Batch:
         self.identified = Identified((), (), {}, {}, {})
         self.embeddings: npt.NDArray[np.float32] | None = None
         self.scores: npt.NDArray[np.float32] | None = None
+        self.ties: list[StoryTie] = []
         self.alerts: list[Alert] = []
