@@ -11,6 +11,7 @@ import gzip
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +39,7 @@ from models.text import compose_text
 from tocsin.types import StoryArticle
 
 POOL = "pool.jsonl.gz"
-PAIRS = Path("tests/models/story_pairs.jsonl")
+PAIRS = Path(__file__).parents[1] / "tests" / "models" / "story_pairs.jsonl"
 PRECISION = 0.98  # asked of the fitting half, so that the other half may lose a little
 THRESHOLDS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0, 2.5, 3.0)
 RIDGE = 1.0  # on weights of standardised features
@@ -82,9 +83,10 @@ def read_pairs(path: Path = PAIRS) -> list[Pair]:
     return [Pair(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def read_pool(path: Path, encoder: Encoder) -> Pool:
-    """Read and embed the pool as a run of `monitor` would."""
-    dated = sorted(_dated(path), key=lambda pair: pair[1].at)
+def read_pool(path: Path, encoder: Encoder, *, only: AbstractSet[str] | None = None) -> Pool:
+    """Read and embed the pool, or only the articles of these ids, as a run of `monitor` would."""
+    taken = [pair for pair in _dated(path) if only is None or pair[0] in only]
+    dated = sorted(taken, key=lambda pair: pair[1].at)
     numbered = [replace(article, article_id=row) for row, (_, article) in enumerate(dated)]
     texts = [compose_text(article.title, article.summary) for article in numbered]
     return Pool(numbered, {name: row for row, (name, _) in enumerate(dated)}, encoder.embed(texts))

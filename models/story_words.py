@@ -17,7 +17,7 @@ MAX_SUMMARY = 600  # characters; what follows is seldom the news
 RARE = 4.5  # inverse document frequency from which a word begins to tell one event from another
 _NAME_LEAST = 4.4  # commoner words are no names, however they are written
 _MAX_RARE = 15.0
-_SAME_STEM = 5  # letters: "Denmark" and "Danish" differ, "Canada" and "Canadian" need not
+_SAME_STEM = 5  # letters: "Canada" is in "Canadian"
 _SAME_AMOUNT = 0.12  # outlets round
 
 _WORD = re.compile(r"\w\w+")
@@ -26,6 +26,22 @@ _BEGINS = re.compile(r"(?:^|[.!?:|–—•]\s+|[\"“‘'(\[]\s*)$")  # noqa: R
 _AMOUNT = re.compile(
     r"([$€£¥₩])\s?(\d[\d,.]*\d|\d)\s?(trillion|tn|billion|bn|b|million|mn|m|thousand|k)?\b", re.IGNORECASE
 )
+# Countries by the word for what is theirs, where the first letters do not show it.
+_COUNTRIES = {
+    "british": "britain",
+    "chinese": "china",
+    "danish": "denmark",
+    "dutch": "netherland",
+    "french": "france",
+    "greek": "greece",
+    "irish": "ireland",
+    "italian": "italy",
+    "spanish": "spain",
+    "swedish": "sweden",
+    "swiss": "switzerland",
+    "turkish": "turkey",
+    "uk": "britain",
+}
 _TIMES = {"t": 1e12, "b": 1e9, "m": 1e6, "k": 1e3, "th": 1e3}
 
 
@@ -138,7 +154,11 @@ def speak_against(one: StoryWords, other: StoryWords) -> bool:
 
 
 def stem(word: str) -> str:
-    """Take the ending of the plural and of the possessive off a word in small letters."""
+    """Take plural and possessive endings off a word in small letters, and name countries one way."""
+    return _COUNTRIES.get(word) or _cut_ending(word)
+
+
+def _cut_ending(word: str) -> str:
     for ending in ("'s", "’s"):  # noqa: RUF001 - the curly apostrophe is meant
         word = word.removesuffix(ending)
     if len(word) > 4 and word.endswith("ies"):

@@ -16,6 +16,9 @@ StopRule = Literal["baseline", "too_old", "already_alerted", "story_told"]
 # A jump in coverage takes at least so many outlets more, whatever the factor: from one to two is no news.
 LEAST_JUMP = 3
 
+# How far between its threshold and 1 a further topic of a told story must score to ring.
+CLEARLY = 0.5
+
 _NOT_TOLD = Told(frozenset())
 
 
@@ -92,9 +95,19 @@ def stopped_by(match: Match, rules: AlertRules) -> StopRule | None:
         return "too_old"
     if (match.article.article_id, rules.channel_of(match.topic)) in rules.already_alerted:
         return "already_alerted"
-    if match.topic.name in rules.told_of(match).topics and not _has_jumped(match, rules):
+    if _is_told(match, rules.told_of(match)) and not _has_jumped(match, rules):
         return "story_told"
     return None
+
+
+def _is_told(match: Match, told: Told) -> bool:
+    """Tell whether a channel knows the story, and the topic too or not clearly enough to ring again.
+
+    Another outlet's wording often lifts a topic just over its threshold, which is no news.
+    """
+    least = match.topic.effective_threshold
+    is_clear = match.score >= least + CLEARLY * (1 - least)
+    return bool(told.topics) and (match.topic.name in told.topics or not is_clear)
 
 
 def _has_jumped(match: Match, rules: AlertRules) -> bool:
@@ -117,7 +130,7 @@ def decide_alerts(
     """Decide one alert per story and channel, in the order in which people should hear of them.
 
     It shows the article that was published first, and names every topic that any of the story's articles
-    matched. A told story rings again for topics that it was not told for, and for a jump in coverage.
+    matched. A told story rings again for another topic that is clear, and for a jump in coverage.
     `reasons` says why, for an article id and a topic name; where one is missing the sentence is left empty.
     Rules are applied here too, so no caller can skip them. The same input gives the same ids.
     """

@@ -1,4 +1,4 @@
--- Which articles tell of one event, which story an alert was about, and what was added to its message later.
+-- Which articles tell of one event, and which story an alert was about.
 
 CREATE TABLE story_articles (
     story_id   BIGINT NOT NULL,
@@ -21,16 +21,6 @@ COMMENT ON COLUMN alerts.cause IS 'story (first told), topic (a further topic of
 COMMENT ON COLUMN alerts.outlets IS 'Outlets that had the story when it was decided.';
 COMMENT ON TABLE alerts IS
     'One row per decision to tell a channel of a story; made once per story and channel, and again for a further topic.';
-
-CREATE TABLE alert_updates (
-    alert_id   VARCHAR NOT NULL,
-    outlets    INTEGER NOT NULL,
-    updated_at TIMESTAMPTZ NOT NULL
-);
-COMMENT ON TABLE alert_updates IS 'One row per time that a delivered message was updated with the outlets that joined its story.';
-COMMENT ON COLUMN alert_updates.alert_id IS 'Alert whose message was updated.';
-COMMENT ON COLUMN alert_updates.outlets IS 'Outlets that had the story then; the message names them.';
-COMMENT ON COLUMN alert_updates.updated_at IS 'When the message was updated (UTC).';
 
 CREATE VIEW stories AS
 SELECT
