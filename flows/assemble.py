@@ -91,6 +91,7 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
         encoder=settings.encoder,
         encoder_languages=settings.encoder_languages,
         cross_encoder=settings.cross_encoder,
+        coverage_jump=settings.coverage_jump,
     )
 
 

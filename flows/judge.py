@@ -9,15 +9,16 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from flows.alerts.decide import AlertRules, Match, decide_alerts, find_matches, select_matches
+from flows.alerts.decide import AlertRules, Match, decide_alerts, find_matches, select_matches, stopped_by
 from flows.display import current_display
 from flows.feeds.identity import Identified, Identities
 from flows.feeds.language import detect_language
 from flows.run import Batch, MonitorRun
+from flows.stories import count_outlets, tie_stories
 from models.explain import Match as Explained
 from models.explain import explain_matches
 from models.text import compose_text
-from storage import alerts, articles
+from storage import alerts, articles, stories
 from tocsin.types import Article, Reason, Score
 
 # A claimed date older than this is not news, whatever feed it turns up in.
@@ -39,6 +40,8 @@ def judge_batch(run: MonitorRun, batch: Batch) -> None:
             _read_full_texts(run, batch)
     with run.report.timing("score"):
         _score(run, batch)
+    with run.report.timing("stories"):
+        tie_stories(run, batch, now)
     with run.report.timing("decide"):
         _decide(run, batch, now)
 
@@ -125,20 +128,34 @@ def _score(run: MonitorRun, batch: Batch) -> None:
 
 
 def _decide(run: MonitorRun, batch: Batch, now: datetime) -> None:
-    with run.db.read() as con:
-        told = alerts.alerted_pairs(con, [article.article_id for article in batch.scored])
     matches = find_matches(batch.scored, _scores_that_count(run, batch), run.topics)
     run.report.count_matches([match.topic.name for match in matches])
-    rules = AlertRules(
+    rules = _make_rules(run, batch, matches, now)
+    ringing = select_matches(matches, rules)
+    run.report.told_before += sum(stopped_by(match, rules) == "story_told" for match in matches)
+    batch.alerts = decide_alerts(ringing, _find_reasons(run, batch, ringing), rules)
+    run.report.alerts.decided += len(batch.alerts)
+
+
+def _make_rules(run: MonitorRun, batch: Batch, matches: Sequence[Match], now: datetime) -> AlertRules:
+    ids = sorted({match.article.article_id for match in matches})
+    placed = {tie.article_id: tie.story_id for tie in batch.ties}
+    about = sorted({placed[article_id] for article_id in ids})
+    with run.db.read() as con:
+        alerted = alerts.alerted_pairs(con, ids)
+        told = alerts.load_told(con, about)
+        known = stories.load_outlets(con, about)
+    return AlertRules(
         now=now,
         default_channel=run.options.channel,
         quiet_feeds=_first_polls(batch) if run.options.baseline else frozenset(),
-        already_alerted=told,
+        already_alerted=alerted,
         max_age=MAX_AGE,
+        stories=placed,
+        told=told,
+        outlets=count_outlets(batch, known),
+        coverage_jump=run.options.coverage_jump,
     )
-    ringing = select_matches(matches, rules)
-    batch.alerts = decide_alerts(ringing, _find_reasons(run, batch, ringing), rules)
-    run.report.alerts.decided += len(batch.alerts)
 
 
 def _scores_that_count(run: MonitorRun, batch: Batch) -> Iterator[Score]:

@@ -23,7 +23,7 @@ from flows.report import FeedFailure
 from flows.run import Batch, MonitorRun
 from flows.warn import compose_warnings
 from models.topics import default_topics
-from storage import alerts, articles, feeds, runs, scores, topics
+from storage import alerts, articles, feeds, runs, scores, stories, topics
 from tocsin.errors import StorageError, TocsinError
 from tocsin.types import Feed, FeedState, FetchFailed
 
@@ -117,6 +117,7 @@ def store_batch(run: MonitorRun, batch: Batch) -> None:
         articles.store_articles(
             con, run.run_id, articles=found.articles, sightings=found.sightings, keys=found.keys
         )
+        stories.store_ties(con, run.run_id, batch.ties)
         _store_scores(run, batch, con, now)
         alerts.store_alerts(con, run.run_id, batch.alerts)
         _warn_operator(run, con, states, now)

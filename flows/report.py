@@ -42,6 +42,8 @@ class RunReport:
 
     `heads` names what scores, where a person chose the models; `refined` counts the scores that a
     cross-encoder had a part in; `unscored` counts by language the new articles that the encoder cannot read.
+    `joined_stories` are new articles of a story that was there before them, `told_before` are matches that
+    did not ring because their channel was told of the story.
     """
 
     run_id: str
@@ -54,6 +56,8 @@ class RunReport:
     failed: int = 0
     entries: int = 0
     new_articles: int = 0
+    joined_stories: int = 0
+    told_before: int = 0
     feed_warnings: int = 0
     heads: list[str] = field(default_factory=list)
     refined: int = 0
@@ -128,7 +132,7 @@ class RunReport:
             "Feeds": f"{self.feeds} ({self.not_due} not due)",
             "Fetched / not modified / failed": f"{self.fetched} / {self.not_modified} / {self.failed}",
             "Entries": str(self.entries),
-            "New articles": str(self.new_articles),
+            "New articles": f"{self.new_articles} ({self.joined_stories} joined stories)",
             "Alerts decided / delivered / pending": (
                 f"{self.alerts.decided} / {self.alerts.delivered} / {self.alerts.pending}"
             ),

@@ -20,10 +20,11 @@ from models.cross_encoder import load_cross_encoder
 from models.encode import Encoder, load_encoder
 from models.heads import Heads, build_heads
 from models.refine import Refiner
+from models.stories import Known, Storyteller, load_storyteller
 from storage.database import Database
 from storage.scores import DIMENSIONS
 from tocsin.errors import SettingsError
-from tocsin.types import Alert, Article, Feed, FeedState, Polled, Topic
+from tocsin.types import Alert, Article, Feed, FeedState, Polled, StoryTie, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class MonitorOptions:
     that are not due. `channel` is where topics without a channel of their own alert,
     `operator_channel` where an operator hears of feeds that need a look.
     `full_text`: the pages of new articles are fetched too. `encoder` None: the shipped one.
-    `cross_encoder` None: nobody is asked about doubtful scores.
+    `cross_encoder` None: nobody is asked about doubtful scores. `coverage_jump`: see `AlertRules`.
     """
 
     feeds: tuple[Feed, ...]
@@ -48,6 +49,7 @@ class MonitorOptions:
     encoder: str | None = None
     encoder_languages: tuple[str, ...] = ()
     cross_encoder: str | None = None
+    coverage_jump: float | None = None
 
 
 class MonitorRun:
@@ -76,7 +78,9 @@ class MonitorRun:
         self.waiting: list[FeedState] = []
         self.rng = random.Random(run_id)  # noqa: S311  spreads polls, guards nothing
         self.refiner: Refiner | None = None
+        self.recent: Known | None = None
         self._judge: tuple[Encoder, Heads] | None = None
+        self._storyteller: Storyteller | None = None
 
     @property
     def run_id(self) -> str:
@@ -105,6 +109,12 @@ class MonitorRun:
             )
         return encoder
 
+    def storyteller(self) -> Storyteller:
+        """Load the rule of stories when the first article needs it."""
+        if self._storyteller is None:
+            self._storyteller = load_storyteller()
+        return self._storyteller
+
 
 class Batch:
     """Feeds that go through the steps together, and what the steps made of them (opaque to Prefect).
@@ -126,4 +136,5 @@ class Batch:
         self.embeddings: npt.NDArray[np.float32] | None = None
         self.scores: npt.NDArray[np.float32] | None = None
         self.refined: dict[tuple[int, int], str] = {}
+        self.ties: list[StoryTie] = []
         self.alerts: list[Alert] = []

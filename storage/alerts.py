@@ -25,7 +25,7 @@ from storage.arrow import (
 )
 from storage.database import Database
 from tocsin.errors import StorageError
-from tocsin.types import Alert, AlertState, Delivery, Reason
+from tocsin.types import Alert, AlertState, Delivery, Reason, Told
 
 _ALERTS: Columns = {
     "alert_id": TEXT,
@@ -43,15 +43,28 @@ _ALERTS: Columns = {
     "run_id": TEXT,
     "state": TEXT,
     "attempts": INTEGER,
+    "story_id": BIGINT,
+    "cause": TEXT,
+    "outlets": INTEGER,
 }
 _ALERT_NAMES = ", ".join(_ALERTS)
-_LOADED = (
-    "alert_id, article_id, channel, title, url, outlet, published_at, decided_at, reasons, state, attempts"
-)
+# The outlets of a story are those of now, whatever was known when the alert was decided.
+_LOADED = """
+    alert_id, article_id, channel, title, url, outlet, published_at, decided_at, reasons, state, attempts,
+    story_id, coalesce(cause, 'story'), coalesce(outlets, 1),
+    (
+        SELECT list(DISTINCT articles.outlet)
+        FROM story_articles AS tied JOIN articles ON articles.article_id = tied.article_id
+        WHERE tied.story_id = alerts.story_id AND lower(articles.outlet) <> lower(alerts.outlet)
+    )
+"""
 
 
 def store_alerts(con: duckdb.DuckDBPyConnection, run_id: str, alerts: Iterable[Alert]) -> int:
-    """Store decisions and return how many were new; an article is alerted to a channel only once."""
+    """Store decisions and return how many were new; an article is alerted to a channel only once.
+
+    Nor is an id stored twice, and it says of which story, channel and cause an alert is.
+    """
     rows = [_write_alert(alert, run_id) for alert in alerts]
     if not rows:
         return 0
@@ -75,6 +88,29 @@ def alerted_pairs(con: duckdb.DuckDBPyConnection, article_ids: Sequence[int]) ->
             "SELECT article_id, channel FROM alerts SEMI JOIN incoming USING (article_id)"
         ).fetchall()
     return set(rows)
+
+
+def load_told(con: duckdb.DuckDBPyConnection, story_ids: Sequence[int]) -> dict[tuple[int, str], Told]:
+    """Load what was decided to tell of these stories, by story id and channel.
+
+    An alert from before there were stories counts for the story that began with its article.
+    """
+    with incoming(con, pa.table({"story_id": pa.array(story_ids, BIGINT)})):
+        rows = con.execute(
+            """
+            SELECT
+                incoming.story_id, channel, list(DISTINCT unnest.topic), max(coalesce(outlets, 1)),
+                bool_or(coalesce(cause, 'story') = 'coverage')
+            FROM incoming
+            JOIN alerts ON coalesce(alerts.story_id, alerts.article_id) = incoming.story_id,
+                unnest(alerts.topics) AS unnest(topic)
+            GROUP BY incoming.story_id, channel
+            """
+        ).fetchall()
+    return {
+        (story, channel): Told(frozenset(told), outlets, for_coverage)
+        for story, channel, told, outlets, for_coverage in rows
+    }
 
 
 def outbox_counts(con: duckdb.DuckDBPyConnection) -> dict[AlertState, int]:
@@ -171,6 +207,9 @@ def _write_alert(alert: Alert, run_id: str) -> tuple[object, ...]:
         run_id,
         alert.state,
         alert.attempts,
+        alert.story_id,
+        alert.cause,
+        alert.outlets,
     )
 
 
@@ -188,9 +227,8 @@ def _read_reason(written: dict[str, Any]) -> Reason:
 
 
 def _read_alert(row: tuple[Any, ...]) -> Alert:
-    alert_id, article_id, channel, title, url, outlet, published_at, decided_at, reasons, state, attempts = (
-        row
-    )
+    alert_id, article_id, channel, title, url, outlet, published_at, decided_at, reasons, *rest = row
+    state, attempts, story_id, cause, outlets, also_in = rest
     return Alert(
         alert_id=alert_id,
         article_id=article_id,
@@ -203,4 +241,14 @@ def _read_alert(row: tuple[Any, ...]) -> Alert:
         reasons=tuple(_read_reason(reason) for reason in json.loads(reasons)),
         state=state,
         attempts=attempts,
+        story_id=story_id,
+        cause=cause,
+        outlets=outlets,
+        also_in=_unlike(also_in or ()),
     )
+
+
+def _unlike(names: Iterable[str]) -> tuple[str, ...]:
+    """Keep one spelling of each name, in alphabetical order."""
+    spelt = {name.lower(): name for name in sorted(names, reverse=True)}
+    return tuple(spelt[key] for key in sorted(spelt))

@@ -45,6 +45,11 @@ class Settings(BaseSettings):
     operator_channel: str | None = Field(
         None, description="Channel that hears of feeds that need a look. Unset: the channel of alerts."
     )
+    coverage_jump: float | None = Field(
+        None,
+        ge=1.5,
+        description="A told story rings once more when so many times as many outlets have it. Unset: never.",
+    )
     slack_bot_token: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices("SLACK_BOT_TOKEN", "slack_bot_token"),

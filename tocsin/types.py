@@ -308,6 +308,36 @@ class Sighting:
     is_new: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class StoryArticle:
+    """What stories are made of: what an article says, who says it, and when.
+
+    `at` is the claimed time of publication, or when we first saw it if that is unknown or earlier.
+    `story_id` is None while the article belongs to no story.
+    """
+
+    article_id: int
+    title: str
+    summary: str
+    outlet: str
+    at: datetime
+    language: str | None = None
+    story_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoryTie:
+    """An article's place in a story. A story has the id of the article that it began with.
+
+    `likelihood` is how probable it is, 0 to 1, that the nearest article of the story tells the same event;
+    None for the article that began it.
+    """
+
+    article_id: int
+    story_id: int
+    likelihood: float | None = None
+
+
 # ---------------------------------------------------------------- judgement
 
 
@@ -347,13 +377,18 @@ class Reason:
 
 AlertState = Literal["pending", "sending", "delivered", "failed"]
 
+# Why a channel hears of a story: first told, a further topic of a told story, or far more outlets than told.
+AlertCause = Literal["story", "topic", "coverage"]
+
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """The decision to tell a channel about an article; made once per (article, channel).
+    """The decision to tell a channel of a story; made once per (story, channel), see `AlertCause`.
 
     `reasons` has one item per matched topic, highest score first. `channel` is a Slack channel
-    name or id, or `console`.
+    name or id, or `console`. `article_id` is the article that is shown; `story_id` is None for what is
+    no story. `outlets` had the story when this was decided, `also_in` are those beside the one shown that
+    have it when the alert is loaded.
     """
 
     alert_id: str
@@ -367,6 +402,19 @@ class Alert:
     reasons: tuple[Reason, ...]
     state: AlertState = "pending"
     attempts: int = 0
+    story_id: int | None = None
+    cause: AlertCause = "story"
+    outlets: int = 1
+    also_in: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a channel was told of a story: on which topics, with how many outlets, and if for its coverage."""
+
+    topics: frozenset[str]
+    outlets: int = 1
+    for_coverage: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from flows.alerts.safe_text import escape_text, read_link
 from flows.alerts.words import (
+    again_in_words,
+    also_in_words,
     origin_of,
     score_in_words,
     sentences_of,
@@ -43,6 +45,7 @@ def compose_message(alert: Alert, *, now: datetime) -> Message:
     origin = origin_of(alert, link[1] if link else None, now)
     # One section with line breaks of its own: how sections follow each other is up to the client.
     lines = [*_topics(alert), _headline(alert, link[0] if link else None), _text(f"\n{origin}")]
+    lines += [_text(f"\n{words}") for words in (also_in_words(alert), again_in_words(alert)) if words]
     parts: list[Block] = [{"type": "rich_text_section", "elements": lines}]
     if sentences := sentences_of(alert):
         parts.append({"type": "rich_text_quote", "elements": [_text("\n".join(sentences))]})

@@ -12,6 +12,8 @@ from rich.text import Text
 from flows.alerts.compose import TOPICS_SHOWN, Message
 from flows.alerts.safe_text import clean_text, read_link
 from flows.alerts.words import (
+    again_in_words,
+    also_in_words,
     origin_of,
     score_in_words,
     sentences_of,
@@ -50,6 +52,7 @@ def render_console(alert: Alert, *, now: datetime) -> RenderableType:
     details = [
         Text(title_of(alert), style="bold"),
         Text(origin_of(alert, link[1] if link else None, now), style="dim"),
+        *(Text(words, style="dim") for words in (also_in_words(alert), again_in_words(alert)) if words),
         *(Text(f"“{sentence}”", style="italic") for sentence in sentences_of(alert)),
     ]
     if link:

@@ -5,13 +5,19 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from flows.alerts.safe_text import clean_text, cut_text
-from tocsin.types import Alert, Reason
+from tocsin.types import Alert, AlertCause, Reason
 
 TITLE_LIMIT = 300
 OUTLET_LIMIT = 80
 TOPIC_LIMIT = 60
 SENTENCE_LIMIT = 600
 SENTENCES_SHOWN = 2
+OUTLETS_SHOWN = 3
+_AGAIN: dict[AlertCause, str] = {
+    "story": "",
+    "topic": "told before, now on a further topic",
+    "coverage": "told before, now in far more outlets",
+}
 
 _SPELT = {
     "ai": "AI",
@@ -70,6 +76,22 @@ def origin_of(alert: Alert, host: str | None, now: datetime) -> str:
     if host and outlet.lower() not in {host, host.removeprefix("www.")}:
         names.append(cut_text(host, OUTLET_LIMIT))
     return " · ".join([*(names or ["unknown outlet"]), age_in_words(alert.published_at, now)])
+
+
+def also_in_words(alert: Alert) -> str:
+    """Say which other outlets have the story: "also in A, B and 5 more"; empty if none has."""
+    names = [cut_text(clean_text(outlet), OUTLET_LIMIT) for outlet in alert.also_in]
+    shown, hidden = names[:OUTLETS_SHOWN], len(names) - OUTLETS_SHOWN
+    if not shown:
+        return ""
+    if hidden > 0:
+        return f"also in {', '.join(shown)} and {hidden} more"
+    return "also in " + " and ".join([", ".join(shown[:-1]), shown[-1]] if shown[1:] else shown)
+
+
+def again_in_words(alert: Alert) -> str:
+    """Say why a story that was told is told again; empty for a story that was not."""
+    return _AGAIN[alert.cause]
 
 
 def sentences_of(alert: Alert) -> list[str]:

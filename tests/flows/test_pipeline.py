@@ -293,3 +293,40 @@ def test_no_reason_is_empty_and_each_comes_from_its_article(monitor, newsroom):
     )
     assert len(found) >= 60
     assert not [row for row in found if not row[0] or row[0] not in f"{row[1]} {row[2]}"]
+
+
+OTHER_WORDS = "Parliament votes to ban Chinese chatbot app from government phones"
+OTHER_SUMMARY = (
+    "The app must be removed from the official devices of ministries within a week over security concerns."
+)
+
+
+def test_another_outlet_with_a_told_story_joins_it_and_rings_nobody(monitor, serve, newsroom):
+    first = serve((1, BAN, BAN_SUMMARY))
+    assert monitor(first, baseline=False).report.alerts.decided == 1
+    item = ITEM.format(number=2, title=OTHER_WORDS, summary=OTHER_SUMMARY)
+    rss = f"<rss version='2.0'><channel><title>Second</title>{item}</channel></rss>"
+    newsroom.publish("/kestrel-post/rss.xml", rss.encode(), content_type="application/rss+xml")
+    second = next(feed for feed in newsroom.feeds if "kestrel-post" in feed.url)
+    report = monitor(second, baseline=False).report
+    assert report.new_articles == report.joined_stories == 1
+    assert report.told_before >= 1
+    assert report.alerts.decided == 0
+    assert rows(monitor.db, "SELECT title, articles, outlets FROM stories") == [(BAN, 2, 2)]
+
+
+def test_two_outlets_with_one_story_in_one_run_are_one_alert_that_names_both(monitor, serve, newsroom):
+    item = ITEM.format(number=2, title=OTHER_WORDS, summary=OTHER_SUMMARY)
+    rss = f"<rss version='2.0'><channel><title>Second</title>{item}</channel></rss>"
+    newsroom.publish("/kestrel-post/rss.xml", rss.encode(), content_type="application/rss+xml")
+    second = next(feed for feed in newsroom.feeds if "kestrel-post" in feed.url)
+    screen = io.StringIO()
+    run = monitor(
+        serve((1, BAN, BAN_SUMMARY)),
+        second,
+        baseline=False,
+        outlet=ConsoleOutlet(Console(file=screen, width=120)),
+    )
+    assert run.report.alerts.decided == run.report.alerts.delivered == 1
+    assert screen.getvalue().count("also in ") == 1
+    assert rows(monitor.db, "SELECT outlets FROM alerts") == [(2,)]
