@@ -30,12 +30,16 @@ def score(head, encoder, texts=ASKED, *, with_text=True):
     return head.score(encoder.embed(texts), texts if with_text else None)[:, 0]
 
 
+def odds(score):
+    return np.log(score / (1 - score))
+
+
 @pytest.mark.parametrize("with_text", [True, False])
 def test_labels_move_scores_towards_what_people_said(encoder, with_text):
     before = score(build_heads([RIVERS], encoder), encoder, with_text=with_text)
     after = score(fit_few_label(RIVERS, labels(), encoder), encoder, with_text=with_text)
-    assert after[0] > before[0]
     assert after[1] < before[1]
+    assert odds(after[0]) - odds(after[1]) > odds(before[0]) - odds(before[1]) + 0.5
 
 
 def test_no_labels_leave_every_score_as_it_was(encoder):

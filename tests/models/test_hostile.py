@@ -103,7 +103,7 @@ def stuffed(score, names, times, *, first):
 @pytest.mark.parametrize("first", [True, False])
 def test_keywords_said_often_count_as_said_once(score, names, first):
     once = stuffed(score, names, 1, first=first)
-    assert once <= 0.25
+    assert once <= 0.4
     assert stuffed(score, names, 3, first=first) == once
     assert stuffed(score, names, 300, first=first) == once
 
