@@ -16,10 +16,11 @@ from flows.feeds.opml import read_feed_list, unique_feeds
 from flows.feeds.options import PollOptions
 from flows.newsroom import Newsroom
 from flows.run import MonitorOptions, MonitorRun
-from models.topics import load_topics
+from models.topics import default_topics, load_topics
 from storage.database import Database
 from storage.folder import history_path, lock_data_folder, throwaway_copy
 from storage.following import load_followed, load_unfollowed
+from storage.topics import newest_topics
 from tocsin.errors import SettingsError
 from tocsin.logging import logging_run
 from tocsin.settings import Settings
@@ -89,6 +90,17 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
         poll_all=request.poll_all,
         full_text=request.full_text,
     )
+
+
+def topics_in_use(settings: Settings) -> tuple[Topic, ...]:
+    """Give the topics of a run that is given none: those of the settings, recorded last, or default."""
+    if settings.topics is not None:
+        return tuple(load_topics(settings.topics))
+    path = history_path(settings.data)
+    if path.exists():
+        with Database(path).read() as con:
+            return newest_topics(con) or default_topics()
+    return default_topics()
 
 
 def _operator_channel(settings: Settings) -> str:

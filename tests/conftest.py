@@ -17,7 +17,13 @@ from pathlib import Path
 import pytest
 
 EMULATOR = Path(__file__).parent / "emulator" / "node_modules" / ".bin" / "emulate"
-APP_SCOPES = ("chat:write", "channels:read", "channels:history", "groups:read", "groups:history")
+APP_SCOPES = (
+    "chat:write",
+    "channels:read",
+    "channels:history",
+    "groups:read",
+    "groups:history",
+)
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -150,6 +156,7 @@ class FaultProxy(ThreadingHTTPServer):
         self.base_url = f"http://127.0.0.1:{self.server_port}/api/"
         self.plan = lambda method: "pass"
         self.retry_after = "3"
+        self.scopes = None  # what to say of the token's scopes, as Slack does and the emulator does not
         self.seen, self.held, self.errors = [], [], []
         self._idle = threading.Condition()
         self._busy = 0
@@ -253,6 +260,8 @@ class _FaultyExchange(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body) if length is None else length))
         if status == 429 and self.server.retry_after:
             self.send_header("Retry-After", self.server.retry_after)
+        if self.server.scopes is not None:
+            self.send_header("X-OAuth-Scopes", self.server.scopes)
         self.end_headers()
         self.wfile.write(body)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from flows.alerts import slack
+from flows.alerts import slack_api
 from flows.alerts.compose import compose_message
 from flows.alerts.slack import SlackOutlet
 from tocsin.errors import (
@@ -94,7 +94,7 @@ def test_only_the_alerts_asked_for_are_found(outlet, slack_emulator, message, ol
 def test_history_is_read_page_by_page_but_no_further_than_needed(
     slack_emulator, fault_proxy, message, oldest, monkeypatch
 ):
-    monkeypatch.setattr(slack, "PAGE", 3)
+    monkeypatch.setattr(slack_api, "PAGE", 3)
     name, channel_id = slack_emulator.create_channel()
     outlet = SlackOutlet(slack_emulator.token, fault_proxy.base_url)
     expected = {message(n).alerts[0].alert_id: outlet.send(name, message(n)) for n in range(10)}
