@@ -81,8 +81,13 @@ class SlackEmulator:
                 return messages[::-1]
 
     def alert_ids(self, channel_id):
-        """Return the alert id of every message of a channel, oldest first."""
-        return [message["metadata"]["event_payload"]["alert_id"] for message in self.messages(channel_id)]
+        """Return the alert ids that the messages of a channel tell, oldest first, also those in lists."""
+        payloads = [message["metadata"]["event_payload"] for message in self.messages(channel_id)]
+        return [
+            alert_id
+            for payload in payloads
+            for alert_id in payload.get("alert_ids", payload.get("alert_id")).split()
+        ]
 
 
 @pytest.fixture(scope="session")

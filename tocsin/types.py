@@ -371,7 +371,10 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One attempt to send an alert and what came of it. `message_ts` is Slack's id of the message."""
+    """One attempt to send an alert and what came of it. `message_ts` is Slack's id of the message.
+
+    `holds_channel`: until `retry_at` nothing else may be sent to the alert's channel either.
+    """
 
     alert_id: str
     attempted_at: datetime
@@ -379,3 +382,18 @@ class Delivery:
     message_ts: str | None = None
     error: str | None = None
     retry_at: datetime | None = None
+    holds_channel: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelTrouble:
+    """What keeps alerts from being delivered as promised; the operator is told once per episode.
+
+    `subject` names what must work again for the episode to end: `channel:NAME`, `outlet:NAME`, `alert:ID`,
+    `history:CHANNEL` or `promise:OUTLET`.
+    """
+
+    subject: str
+    channel: str
+    code: str
+    message: str

@@ -7,11 +7,16 @@ from collections.abc import Collection, Iterator
 from datetime import datetime, timedelta
 
 from flows.alerts.compose import EVENT_TYPE, Message
+from flows.alerts.compose_list import LIST_ABOVE
 from flows.alerts.slack_api import SLACK_API, Page, SlackApi, items_of, malformed
+from flows.alerts.slack_scopes import lost_guarantee
 
 
 class SlackOutlet:
     """Posts messages and finds those posted before. One object per run; not for several threads."""
+
+    name = "slack"
+    list_above: int | None = LIST_ABOVE
 
     def __init__(
         self,
@@ -29,6 +34,11 @@ class SlackOutlet:
         self.pace = pace
         self.settle = settle
         self.api = SlackApi(token, base_url, timeout=timeout)
+
+    @property
+    def weakness(self) -> str | None:
+        """The promise that cannot be kept with the scopes that Slack named, if it named any."""
+        return lost_guarantee(self.api.scopes)
 
     def send(self, channel: str, message: Message) -> str:
         """Post once and return Slack's `ts` of the message.
@@ -62,13 +72,13 @@ class SlackOutlet:
         error.
         Raises: DeliveryRefused (a scope is missing, say), DeliveryDelayed, DeliveryUncertain.
         """
-        name, found = channel.removeprefix("#"), dict[str, str]()
+        name, wanted, found = channel.removeprefix("#"), set(alert_ids), dict[str, str]()
         for messages in read_history(self.api, name, oldest):
             for message in messages:
-                alert_id, ts = _alert_id_of(message), message.get("ts")
-                if alert_id is not None and alert_id in alert_ids and isinstance(ts, str):
-                    found[alert_id] = ts
-            if len(found) == len(set(alert_ids)):
+                ts = message.get("ts")
+                if isinstance(ts, str):
+                    found |= dict.fromkeys(wanted.intersection(alert_ids_of(message)), ts)
+            if len(found) == len(wanted):
                 break
         return found
 
@@ -92,13 +102,16 @@ def read_history(api: SlackApi, name: str, oldest: datetime) -> Iterator[list[Pa
             return
 
 
-def _alert_id_of(message: Page) -> str | None:
+def alert_ids_of(message: Page) -> list[str]:
+    """Return the ids of the alerts that a message tells; none if it is not ours."""
     metadata = message.get("metadata")
     if not isinstance(metadata, dict) or metadata.get("event_type") != EVENT_TYPE:
-        return None
+        return []
     payload = metadata.get("event_payload")
-    alert_id = payload.get("alert_id") if isinstance(payload, dict) else None
-    return alert_id if isinstance(alert_id, str) else None
+    if not isinstance(payload, dict):
+        return []
+    named = [payload.get("alert_id"), payload.get("alert_ids")]
+    return [alert_id for value in named if isinstance(value, str) for alert_id in value.split()]
 
 
 def _seconds(ts: object) -> float:

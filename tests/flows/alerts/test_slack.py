@@ -287,3 +287,15 @@ def test_a_token_that_cannot_be_one_is_refused_unseen(token):
 def test_a_line_break_after_the_token_is_forgiven(slack_emulator, message):
     outlet = SlackOutlet(f"{slack_emulator.token}\n", slack_emulator.base_url)
     assert outlet.send("general", message())
+
+
+def test_the_first_answer_tells_which_promise_cannot_be_kept(slack_emulator, fault_proxy, message):
+    outlet = SlackOutlet(slack_emulator.token, fault_proxy.base_url)
+    outlet.send("general", message(1))
+    assert outlet.weakness is None
+    fault_proxy.scopes = "chat:write,channels:read"
+    outlet.send("general", message(2))
+    assert "channels:history is missing" in outlet.weakness
+    fault_proxy.scopes = "chat:write,channels:read,channels:history"
+    outlet.send("general", message(3))
+    assert outlet.weakness is None
