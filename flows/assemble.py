@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import ip_network
 
+from pydantic import SecretStr
+
 from flows.alerts.console import CONSOLE, ConsoleOutlet
 from flows.alerts.outlet import Outlet
 from flows.alerts.slack import SlackOutlet
+from flows.alerts.webhook import (
+    SLACK_WEBHOOK_SETTING,
+    WEBHOOK,
+    WEBHOOK_SETTING,
+    JsonWebhookOutlet,
+    Post,
+    SlackWebhookOutlet,
+    UnsetOutlet,
+)
 from flows.display import current_display
 from flows.feeds.opml import read_feed_list, unique_feeds
 from flows.feeds.options import PollOptions
+from flows.feeds.post import post_once
 from flows.newsroom import Newsroom
 from flows.run import MonitorOptions, MonitorRun
 from models.topics import default_topics, load_topics
@@ -24,7 +36,7 @@ from storage.topics import newest_topics
 from tocsin.errors import SettingsError
 from tocsin.logging import logging_run
 from tocsin.settings import Settings
-from tocsin.types import Feed, Topic
+from tocsin.types import Feed, Posted, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +95,7 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
     return MonitorOptions(
         feeds=_choose_feeds(settings, request, db),
         topics=tuple(topics) if topics is not None else None,
-        channel=settings.slack_channel if settings.slack_bot_token else CONSOLE,
+        channel=_default_channel(settings),
         operator_channel=_operator_channel(settings),
         poll=PollOptions(allow_networks=settings.allow_networks),
         baseline=request.baseline,
@@ -103,10 +115,16 @@ def topics_in_use(settings: Settings) -> tuple[Topic, ...]:
     return default_topics()
 
 
+def _default_channel(settings: Settings) -> str:
+    if settings.slack_bot_token or settings.slack_webhook:
+        return settings.slack_channel
+    return f"{WEBHOOK}default" if settings.webhook_url else CONSOLE
+
+
 def _operator_channel(settings: Settings) -> str:
-    if settings.slack_bot_token is None:
-        return CONSOLE
-    return settings.operator_channel or settings.slack_channel
+    named = settings.operator_channel
+    has_slack = settings.slack_bot_token or settings.slack_webhook
+    return named if named and (has_slack or named.startswith(WEBHOOK)) else _default_channel(settings)
 
 
 def _choose_feeds(settings: Settings, request: Request, db: Database) -> tuple[Feed, ...]:
@@ -151,13 +169,44 @@ def _newsroom_if_no_feeds(options: MonitorOptions) -> Iterator[MonitorOptions]:
 
 
 def _outlets(settings: Settings, *, dry_run: bool) -> Callable[[str], Outlet]:
-    """Give the outlet of a channel: the console for its own, without a token, and in dry runs."""
+    """Give the outlet of a channel: the console for its own, where nothing else is set, and in dry runs."""
     console = ConsoleOutlet(current_display().alerts)
-    token = settings.slack_bot_token
-    if token is None or dry_run:
+    if dry_run:
         return lambda _: console
-    slack = SlackOutlet(token.get_secret_value(), settings.slack_base_url)
-    return lambda channel: console if channel == CONSOLE else slack
+    slack, webhook = _slack_outlet(settings) or console, _webhook_outlet(settings)
+
+    def outlet_for(channel: str) -> Outlet:
+        if channel == CONSOLE:
+            return console
+        return webhook if channel.startswith(WEBHOOK) else slack
+
+    return outlet_for
+
+
+def _slack_outlet(settings: Settings) -> Outlet | None:
+    if settings.slack_bot_token is not None:
+        return SlackOutlet(settings.slack_bot_token.get_secret_value(), settings.slack_base_url)
+    if settings.slack_webhook is not None:
+        return SlackWebhookOutlet(_poster(settings, settings.slack_webhook, SLACK_WEBHOOK_SETTING))
+    return None
+
+
+def _webhook_outlet(settings: Settings) -> Outlet:
+    url, secret = settings.webhook_url, settings.webhook_secret
+    if url is None or secret is None:
+        return UnsetOutlet()
+    post = _poster(settings, url, WEBHOOK_SETTING)
+    return JsonWebhookOutlet(post, secret.get_secret_value().encode(), clock=_now)
+
+
+def _poster(settings: Settings, url: SecretStr, setting: str) -> Post:
+    """Bind the post to its address; private networks are refused unless they were opened."""
+    options = PollOptions(allow_networks=settings.allow_networks, total_seconds=15.0)
+
+    def post(body: bytes, headers: Mapping[str, str]) -> Posted:
+        return post_once(url.get_secret_value(), body, headers, setting=setting, options=options)
+
+    return post
 
 
 def _now() -> datetime:

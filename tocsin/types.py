@@ -76,8 +76,8 @@ class Topic(BaseModel):
         str | None,
         Field(
             title="Slack channel",
-            description="Name or id of the channel to alert. Empty: the default channel.",
-            pattern=r"^#?[\w.-]{1,80}$",
+            description="Name or id of the channel to alert, or webhook:NAME. Empty: the default channel.",
+            pattern=r"^(#?|webhook:)[\w.-]{1,80}$",
             examples=["#export-controls"],
         ),
     ] = None
@@ -397,3 +397,12 @@ class ChannelTrouble:
     channel: str
     code: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What a webhook answered: status, the beginning of the body, and when it may be tried again."""
+
+    status: int
+    text: str = ""
+    retry_after: str | None = None

@@ -189,7 +189,8 @@ class _Run:
         if lane.troubles > MAX_TROUBLES:
             self._give_up(lane, error, self._pause_after(lane))
         else:
-            lane.ready_at = self.clock() + max(lane.outlet.settle, lane.outlet.pace)
+            pause = _FIRST_PAUSE * (1 << lane.troubles - 1)
+            lane.ready_at = self.clock() + max(lane.outlet.settle, lane.outlet.pace, pause)
 
     def _refuse(self, lane: Lane, batch: Sequence[Alert], error: DeliveryRefused) -> None:
         """Fail the message, the channel or the whole outlet, until a person acts.

@@ -60,7 +60,9 @@ def _channels_in_use(settings: Settings) -> dict[str, list[str]]:
     for topic in topics_in_use(settings):
         if topic.channel:
             uses.setdefault(topic.channel.removeprefix("#"), []).append(topic.name)
-    return uses
+    return {
+        name: used for name, used in uses.items() if not name.startswith("webhook:") and name != "console"
+    }
 
 
 def _to_text(found: SlackCheck) -> str:
