@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -13,6 +13,8 @@ from pydantic import SecretStr
 from flows.alerts.console import CONSOLE, ConsoleOutlet
 from flows.alerts.outlet import Outlet
 from flows.alerts.slack import SlackOutlet
+from flows.alerts.slack_api import SlackApi
+from flows.alerts.slack_votes import BallotReader, VoteRules
 from flows.alerts.webhook import (
     SLACK_WEBHOOK_SETTING,
     WEBHOOK,
@@ -23,6 +25,7 @@ from flows.alerts.webhook import (
     UnsetOutlet,
 )
 from flows.display import current_display
+from flows.feedback import ReadBallots
 from flows.feeds.opml import read_feed_list, unique_feeds
 from flows.feeds.options import PollOptions
 from flows.feeds.post import post_once
@@ -36,7 +39,7 @@ from storage.topics import newest_topics
 from tocsin.errors import SettingsError
 from tocsin.logging import logging_run
 from tocsin.settings import Settings
-from tocsin.types import Feed, Posted, Topic
+from tocsin.types import Ballot, Feed, Posted, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,7 @@ def open_run(settings: Settings, request: Request, *, run_id: str) -> Iterator[M
                     outlet_for=_outlets(settings, dry_run=request.dry_run),
                     clock=_now,
                     run_id=run_id,
+                    read_ballots=None if request.dry_run else ballot_reader(settings),
                 )
                 run.report.dry_run = request.dry_run
                 yield run
@@ -101,6 +105,7 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
         baseline=request.baseline,
         poll_all=request.poll_all,
         full_text=request.full_text,
+        feedback_days=settings.feedback_days,
     )
 
 
@@ -189,6 +194,21 @@ def _slack_outlet(settings: Settings) -> Outlet | None:
     if settings.slack_webhook is not None:
         return SlackWebhookOutlet(_poster(settings, settings.slack_webhook, SLACK_WEBHOOK_SETTING))
     return None
+
+
+def ballot_reader(settings: Settings) -> ReadBallots | None:
+    """Give what reads people's reactions to a channel's alerts; None without a bot token."""
+    if settings.slack_bot_token is None:
+        return None
+    api = SlackApi(settings.slack_bot_token.get_secret_value(), settings.slack_base_url)
+    rules = VoteRules(frozenset(settings.relevant_reactions), frozenset(settings.irrelevant_reactions))
+    reader = BallotReader(api, rules)
+
+    def read(channel: str, oldest: datetime) -> Iterable[Ballot]:
+        is_slacks = channel != CONSOLE and not channel.startswith(WEBHOOK)
+        return reader.read(channel, oldest) if is_slacks else ()
+
+    return read
 
 
 def _webhook_outlet(settings: Settings) -> Outlet:

@@ -1,4 +1,4 @@
-"""The steps of a `monitor` run as plain functions: begin, poll, judge, store, deliver, finish.
+"""The steps of a `monitor` run as plain functions: begin, poll, judge, store, deliver, read feedback, finish.
 
 Each takes the run first. Nothing here knows Prefect; `flows.monitor` wraps the steps as tasks.
 """
@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from flows.display import current_display
+from flows.feedback import read_feedback
 from flows.feeds.health import find_warnings
 from flows.feeds.poll import poll_feeds
 from flows.feeds.schedule import due_feeds, hold_back, schedule_poll
@@ -42,6 +43,7 @@ def run_steps(run: MonitorRun, *, wrap: Callable[[Step], Step] = lambda step: st
             wrap(judge_batch)(run, batch)
             wrap(store_batch)(run, batch)
         wrap(deliver_outbox)(run)
+        wrap(read_feedback)(run)
         wrap(finish_run)(run)
     except TocsinError as error:
         log.error("run.failed error=%s", error)  # noqa: TRY400  the message is written to be read

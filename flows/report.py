@@ -51,6 +51,7 @@ class RunReport:
     entries: int = 0
     new_articles: int = 0
     feed_warnings: int = 0
+    labels: int = 0
     full_texts: int = 0
     full_text_failures: dict[str, int] = field(default_factory=dict)
     matches: dict[str, int] = field(default_factory=dict)

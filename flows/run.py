@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,7 +18,7 @@ from flows.report import RunReport
 from models.encode import Encoder, load_encoder
 from models.heads import Heads, build_heads
 from storage.database import Database
-from tocsin.types import Alert, Feed, FeedState, Polled, Topic
+from tocsin.types import Alert, Ballot, Feed, FeedState, Polled, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class MonitorOptions:
     `baseline`: a feed's first poll is stored and scored but not alerted. `poll_all`: also feeds
     that are not due. `channel` is where topics without a channel of their own alert,
     `operator_channel` where an operator hears of feeds that need a look.
-    `full_text`: the pages of new articles are fetched too.
+    `full_text`: the pages of new articles are fetched too. `feedback_days`: how far back reactions are read.
     """
 
     feeds: tuple[Feed, ...]
@@ -39,6 +39,7 @@ class MonitorOptions:
     baseline: bool = True
     poll_all: bool = False
     full_text: bool = False
+    feedback_days: int = 0
 
 
 class MonitorRun:
@@ -55,10 +56,12 @@ class MonitorRun:
         outlet_for: Callable[[str], Outlet],
         clock: Callable[[], datetime],
         run_id: str,
+        read_ballots: Callable[[str, datetime], Iterable[Ballot]] | None = None,
     ) -> None:
         self.db = db
         self.options = options
         self.outlet_for = outlet_for
+        self.read_ballots = read_ballots
         self.clock = clock
         self.report = RunReport(run_id=run_id, database=str(db.path))
         self.topics: tuple[Topic, ...] = ()

@@ -23,6 +23,7 @@ APP_SCOPES = (
     "channels:history",
     "groups:read",
     "groups:history",
+    "reactions:read",
 )
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -44,7 +45,7 @@ class SlackEmulator:
 
     @classmethod
     def seed(cls):
-        manage = ("channels:manage", "groups:write")
+        manage = ("channels:manage", "groups:write", "reactions:write")
         tokens = [
             {"token": cls.token, "user": "tocsin", "scopes": APP_SCOPES},
             {"token": cls.chat_only_token, "user": "tocsin", "scopes": ["chat:write"]},

@@ -68,6 +68,13 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr | None = Field(
         None, description="What posts to TOCSIN_WEBHOOK_URL are signed with."
     )
+    relevant_reactions: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("white_check_mark",), description="Reactions to an alert that mean yes, separated by commas."
+    )
+    irrelevant_reactions: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("x",), description="Reactions to an alert that mean no, separated by commas."
+    )
+    feedback_days: int = Field(7, ge=0, le=365, description="Days to read reactions back for; 0: never.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Level of the log file."
     )
@@ -76,6 +83,11 @@ class Settings(BaseSettings):
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return _split(value)
+
+    @field_validator("relevant_reactions", "irrelevant_reactions", mode="before")
+    @classmethod
+    def _strip_colons(cls, value: Any) -> object:
+        return tuple(name.strip(":") for name in _split(value))
 
     @field_validator("allow_networks", mode="before")
     @classmethod

@@ -406,3 +406,12 @@ class Posted:
     status: int
     text: str = ""
     retry_after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """What people say of one alert now: each person's id with yes (relevant) or no."""
+
+    alert_id: str
+    channel: str
+    votes: tuple[tuple[str, bool], ...]

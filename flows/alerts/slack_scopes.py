@@ -24,6 +24,7 @@ SCOPES = (
     Scope("channels:history", ("conversations.history",), f"public channels cannot be read: {_IN_DOUBT}"),
     Scope("groups:read", ("conversations.list",), f"private channels {_BY_NAME}"),
     Scope("groups:history", ("conversations.history",), f"private channels cannot be read: {_IN_DOUBT}"),
+    Scope("reactions:read", ("reactions.get",), "of many reactions to one message not all can be counted"),
 )
 
 

@@ -14,6 +14,7 @@ from tocsin.errors import TocsinError
 _COMMANDS = {
     "drift": "drift",
     "evaluate": "evaluate",
+    "feedback": "feedback",
     "feeds": "feeds",
     "monitor": "monitor",
     "slack": "slack",
