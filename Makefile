@@ -13,10 +13,10 @@ EVAL ?= ../shared/eval
 UV_LOCK := $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --native-tls --upgrade
 
-.PHONY: help run test check gate format lock encoder emulator bench bench-poll bench-topics clean
+.PHONY: help run test check gate format lock encoder emulator bench bench-poll bench-topics prove-delivery clean
 
 help: ## Print what each target does
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 run: $(VENV)/.runtime ## Poll, score, store and alert once (FEEDS="file.opml https://…" for real feeds)
 	@$(BIN)/tocsin monitor $(foreach feed,$(FEEDS),--feeds "$(feed)") $(ARGS)
@@ -66,6 +66,9 @@ bench-topics: $(VENV)-torch/.ready ## Print what topics of one's own cost and re
 
 bench-poll: $(VENV)/.dev $(VENV)-reader/.ready ## Print what polling costs beside newsboat and reader (needs nginx and newsboat)
 	@$(BIN)/python tests/bench/bench_poll.py --reader-python $(VENV)-reader/bin/python $(ARGS)
+
+prove-delivery: $(VENV)/.dev emulator ## Count alerts lost or doubled while network and process fail (needs npm; about 20 minutes)
+	@$(BIN)/python tests/bench/prove_delivery.py $(ARGS)
 
 clean: ## Remove environments and caches (never the data folder)
 	rm -rf $(VENV) $(VENV)-torch $(VENV)-lock $(VENV)-reader tests/emulator/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from ipaddress import ip_network
 
+from pydantic import SecretStr
+
 from flows.alerts.console import CONSOLE, ConsoleOutlet
 from flows.alerts.outlet import Outlet
 from flows.alerts.slack import SlackOutlet
+from flows.alerts.slack_api import SlackApi
+from flows.alerts.slack_votes import BallotReader, VoteRules
+from flows.alerts.webhook import (
+    SLACK_WEBHOOK_SETTING,
+    WEBHOOK,
+    WEBHOOK_SETTING,
+    JsonWebhookOutlet,
+    Post,
+    SlackWebhookOutlet,
+    UnsetOutlet,
+)
 from flows.display import current_display
+from flows.feedback import ReadBallots
 from flows.feeds.opml import read_feed_list, unique_feeds
 from flows.feeds.options import PollOptions
+from flows.feeds.post import post_once
 from flows.newsroom import Newsroom
 from flows.run import MonitorOptions, MonitorRun
-from models.topics import load_topics
+from models.topics import default_topics, load_topics
 from storage.database import Database
 from storage.folder import history_path, lock_data_folder, throwaway_copy
 from storage.following import load_followed, load_unfollowed
+from storage.topics import newest_topics
 from tocsin.errors import SettingsError
 from tocsin.logging import logging_run
 from tocsin.settings import Settings
-from tocsin.types import Feed, Topic
+from tocsin.types import Ballot, Feed, Posted, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +86,7 @@ def open_run(settings: Settings, request: Request, *, run_id: str) -> Iterator[M
                     outlet_for=_outlets(settings, dry_run=request.dry_run),
                     clock=_now,
                     run_id=run_id,
+                    read_ballots=None if request.dry_run else ballot_reader(settings),
                 )
                 run.report.dry_run = request.dry_run
                 yield run
@@ -82,7 +99,7 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
     return MonitorOptions(
         feeds=_choose_feeds(settings, request, db),
         topics=tuple(topics) if topics is not None else None,
-        channel=settings.slack_channel if settings.slack_bot_token else CONSOLE,
+        channel=_default_channel(settings),
         operator_channel=_operator_channel(settings),
         poll=PollOptions(allow_networks=settings.allow_networks),
         baseline=request.baseline,
@@ -92,13 +109,31 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
         encoder_languages=settings.encoder_languages,
         cross_encoder=settings.cross_encoder,
         coverage_jump=settings.coverage_jump,
+        feedback_days=settings.feedback_days,
     )
 
 
+def topics_in_use(settings: Settings) -> tuple[Topic, ...]:
+    """Give the topics of a run that is given none: those of the settings, recorded last, or default."""
+    if settings.topics is not None:
+        return tuple(load_topics(settings.topics))
+    path = history_path(settings.data)
+    if path.exists():
+        with Database(path).read() as con:
+            return newest_topics(con) or default_topics()
+    return default_topics()
+
+
+def _default_channel(settings: Settings) -> str:
+    if settings.slack_bot_token or settings.slack_webhook:
+        return settings.slack_channel
+    return f"{WEBHOOK}default" if settings.webhook_url else CONSOLE
+
+
 def _operator_channel(settings: Settings) -> str:
-    if settings.slack_bot_token is None:
-        return CONSOLE
-    return settings.operator_channel or settings.slack_channel
+    named = settings.operator_channel
+    has_slack = settings.slack_bot_token or settings.slack_webhook
+    return named if named and (has_slack or named.startswith(WEBHOOK)) else _default_channel(settings)
 
 
 def _choose_feeds(settings: Settings, request: Request, db: Database) -> tuple[Feed, ...]:
@@ -143,13 +178,59 @@ def _newsroom_if_no_feeds(options: MonitorOptions) -> Iterator[MonitorOptions]:
 
 
 def _outlets(settings: Settings, *, dry_run: bool) -> Callable[[str], Outlet]:
-    """Give the outlet of a channel: the console for its own, without a token, and in dry runs."""
+    """Give the outlet of a channel: the console for its own, where nothing else is set, and in dry runs."""
     console = ConsoleOutlet(current_display().alerts)
-    token = settings.slack_bot_token
-    if token is None or dry_run:
+    if dry_run:
         return lambda _: console
-    slack = SlackOutlet(token.get_secret_value(), settings.slack_base_url)
-    return lambda channel: console if channel == CONSOLE else slack
+    slack, webhook = _slack_outlet(settings) or console, _webhook_outlet(settings)
+
+    def outlet_for(channel: str) -> Outlet:
+        if channel == CONSOLE:
+            return console
+        return webhook if channel.startswith(WEBHOOK) else slack
+
+    return outlet_for
+
+
+def _slack_outlet(settings: Settings) -> Outlet | None:
+    if settings.slack_bot_token is not None:
+        return SlackOutlet(settings.slack_bot_token.get_secret_value(), settings.slack_base_url)
+    if settings.slack_webhook is not None:
+        return SlackWebhookOutlet(_poster(settings, settings.slack_webhook, SLACK_WEBHOOK_SETTING))
+    return None
+
+
+def ballot_reader(settings: Settings) -> ReadBallots | None:
+    """Give what reads people's reactions to a channel's alerts; None without a bot token."""
+    if settings.slack_bot_token is None:
+        return None
+    api = SlackApi(settings.slack_bot_token.get_secret_value(), settings.slack_base_url)
+    rules = VoteRules(frozenset(settings.relevant_reactions), frozenset(settings.irrelevant_reactions))
+    reader = BallotReader(api, rules)
+
+    def read(channel: str, oldest: datetime) -> Iterable[Ballot]:
+        is_slacks = channel != CONSOLE and not channel.startswith(WEBHOOK)
+        return reader.read(channel, oldest) if is_slacks else ()
+
+    return read
+
+
+def _webhook_outlet(settings: Settings) -> Outlet:
+    url, secret = settings.webhook_url, settings.webhook_secret
+    if url is None or secret is None:
+        return UnsetOutlet()
+    post = _poster(settings, url, WEBHOOK_SETTING)
+    return JsonWebhookOutlet(post, secret.get_secret_value().encode(), clock=_now)
+
+
+def _poster(settings: Settings, url: SecretStr, setting: str) -> Post:
+    """Bind the post to its address; private networks are refused unless they were opened."""
+    options = PollOptions(allow_networks=settings.allow_networks, total_seconds=15.0)
+
+    def post(body: bytes, headers: Mapping[str, str]) -> Posted:
+        return post_once(url.get_secret_value(), body, headers, setting=setting, options=options)
+
+    return post
 
 
 def _now() -> datetime:

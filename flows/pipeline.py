@@ -1,4 +1,4 @@
-"""The steps of a `monitor` run as plain functions: begin, poll, judge, store, deliver, finish.
+"""The steps of a `monitor` run as plain functions: begin, poll, judge, store, deliver, read feedback, finish.
 
 Each takes the run first. Nothing here knows Prefect; `flows.monitor` wraps the steps as tasks.
 """
@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from flows.alerts.deliver import deliver_alerts
 from flows.display import current_display
+from flows.feedback import read_feedback
 from flows.feeds.health import find_warnings
 from flows.feeds.poll import poll_feeds
 from flows.feeds.schedule import due_feeds, hold_back, schedule_poll
 from flows.judge import judge_batch
 from flows.report import FeedFailure
 from flows.run import Batch, MonitorRun
+from flows.tell import deliver_outbox
 from flows.warn import compose_warnings
 from models.topics import default_topics
 from storage import alerts, articles, feeds, runs, scores, stories, topics
@@ -33,8 +33,6 @@ Step = Callable[..., Any]
 
 # Feeds polled, judged and stored together: bounds memory, and what a killed run has to do again.
 BATCH_SIZE = 250
-# What a run may spend on waiting for a slow or failing Slack; what is left stays in the outbox.
-MAX_DELIVERY_WAIT = timedelta(minutes=2)
 
 
 def run_steps(run: MonitorRun, *, wrap: Callable[[Step], Step] = lambda step: step) -> None:
@@ -45,6 +43,7 @@ def run_steps(run: MonitorRun, *, wrap: Callable[[Step], Step] = lambda step: st
             wrap(judge_batch)(run, batch)
             wrap(store_batch)(run, batch)
         wrap(deliver_outbox)(run)
+        wrap(read_feedback)(run)
         wrap(finish_run)(run)
     except TocsinError as error:
         log.error("run.failed error=%s", error)  # noqa: TRY400  the message is written to be read
@@ -181,29 +180,6 @@ def _report_failures(run: MonitorRun, batch: Batch, states: Sequence[FeedState])
                     else None,
                 )
             )
-
-
-def deliver_outbox(run: MonitorRun) -> None:
-    """Send what waits in the outbox, this run's alerts and earlier ones, and count what is left."""
-    display = current_display()
-    with run.report.timing("deliver"):
-        with run.db.read() as con:
-            waiting = alerts.outbox_counts(con)
-        display.start_step("Sending alerts", sum(waiting.values()) - waiting["delivered"])
-        delivered = deliver_alerts(
-            alerts.DuckOutbox(run.db),
-            run.outlet_for,
-            clock=run.clock,
-            wait=time.sleep,
-            max_wait=MAX_DELIVERY_WAIT,
-            on_delivered=lambda _: display.advance_step("Sending alerts"),
-        )
-        with run.db.read() as con:
-            left = alerts.outbox_counts(con)
-    run.report.alerts.delivered = delivered.delivered
-    run.report.alerts.pending = left["pending"] + left["sending"]
-    run.report.alerts.failed = left["failed"]
-    run.report.delivery_errors = list(delivered.problems)
 
 
 def finish_run(run: MonitorRun) -> None:

@@ -63,6 +63,7 @@ class RunReport:
     refined: int = 0
     scored: int = 0
     unscored: dict[str, int] = field(default_factory=dict)
+    labels: int = 0
     full_texts: int = 0
     full_text_failures: dict[str, int] = field(default_factory=dict)
     matches: dict[str, int] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,7 +24,7 @@ from models.stories import Known, Storyteller, load_storyteller
 from storage.database import Database
 from storage.scores import DIMENSIONS
 from tocsin.errors import SettingsError
-from tocsin.types import Alert, Article, Feed, FeedState, Polled, StoryTie, Topic
+from tocsin.types import Alert, Article, Ballot, Feed, FeedState, Polled, StoryTie, Topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class MonitorOptions:
     `operator_channel` where an operator hears of feeds that need a look.
     `full_text`: the pages of new articles are fetched too. `encoder` None: the shipped one.
     `cross_encoder` None: nobody is asked about doubtful scores. `coverage_jump`: see `AlertRules`.
+    `feedback_days`: how far back reactions are read.
     """
 
     feeds: tuple[Feed, ...]
@@ -50,6 +51,7 @@ class MonitorOptions:
     encoder_languages: tuple[str, ...] = ()
     cross_encoder: str | None = None
     coverage_jump: float | None = None
+    feedback_days: int = 0
 
 
 class MonitorRun:
@@ -66,10 +68,12 @@ class MonitorRun:
         outlet_for: Callable[[str], Outlet],
         clock: Callable[[], datetime],
         run_id: str,
+        read_ballots: Callable[[str, datetime], Iterable[Ballot]] | None = None,
     ) -> None:
         self.db = db
         self.options = options
         self.outlet_for = outlet_for
+        self.read_ballots = read_ballots
         self.clock = clock
         self.report = RunReport(run_id=run_id, database=str(db.path))
         self.topics: tuple[Topic, ...] = ()

@@ -1,4 +1,4 @@
-"""What the operator is told of feeds: once per episode, through the same outbox as any alert."""
+"""What the operator is told of feeds and channels: once per episode, through the same outbox as any alert."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from tocsin.types import Alert, Feed, FeedWarning
+from tocsin.types import Alert, ChannelTrouble, Feed, FeedWarning
 
 OUTLET = "Tocsin"
 
@@ -31,6 +31,26 @@ def _compose(warning: FeedWarning, feed: Feed | None, channel: str, now: datetim
         url=warning.feed_url,
         outlet=OUTLET,
         published_at=warning.since,
+        decided_at=now,
+        reasons=(),
+    )
+
+
+def compose_troubles(troubles: Iterable[ChannelTrouble], *, channel: str, now: datetime) -> list[Alert]:
+    """Make an alert for the operator's channel of each trouble that began `now`."""
+    return [_compose_trouble(trouble, channel, now) for trouble in troubles]
+
+
+def _compose_trouble(trouble: ChannelTrouble, channel: str, now: datetime) -> Alert:
+    episode = hashlib.sha256(f"{trouble.subject} {now.isoformat()}".encode()).hexdigest()[:24]
+    return Alert(
+        alert_id=episode,
+        article_id=_stand_in(episode),
+        channel=channel.removeprefix("#"),
+        title=f"Alerts are not delivered as promised. {trouble.message}",
+        url=None,
+        outlet=OUTLET,
+        published_at=now,
         decided_at=now,
         reasons=(),
     )

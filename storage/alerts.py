@@ -128,29 +128,36 @@ class DuckOutbox:
     def load_due(self, now: datetime) -> list[Alert]:
         """Load the alerts to send now, oldest first: pending, left in sending, failed with a time to retry.
 
-        None is due before its `retry_at`; a failed alert without one is given up.
+        None is due before its `retry_at`, nor before that of an alert which holds its channel; a failed
+        alert without one is given up.
         """
         with self._database.read() as con:
             rows = con.execute(
                 f"""
                 SELECT {_LOADED} FROM alerts
-                WHERE state IN ('pending', 'sending') AND (retry_at IS NULL OR retry_at <= $now)
+                WHERE (
+                    state IN ('pending', 'sending') AND (retry_at IS NULL OR retry_at <= $now)
                     OR state = 'failed' AND retry_at <= $now
+                ) AND channel NOT IN (
+                    SELECT channel FROM alerts
+                    WHERE state <> 'delivered' AND holds_channel AND retry_at > $now
+                )
                 ORDER BY decided_at, alert_id
                 """,  # noqa: S608 - names are ours
                 {"now": now},
             ).fetchall()
         return [_read_alert(row) for row in rows]
 
-    def record(self, delivery: Delivery) -> None:
-        """Record a step of sending an alert. A delivered alert stays delivered, whatever comes later.
+    def record(self, *deliveries: Delivery) -> None:
+        """Record steps of sending, all or none. A delivered alert stays delivered, whatever comes later.
 
         Raises: StorageError if there is no such alert.
         """
         with self._database.write() as con:
-            _require_alert(con, delivery.alert_id)
-            _record_step(con, delivery)
-            _update_alert(con, delivery)
+            for delivery in deliveries:
+                _require_alert(con, delivery.alert_id)
+                _record_step(con, delivery)
+                _update_alert(con, delivery)
 
 
 def _require_alert(con: duckdb.DuckDBPyConnection, alert_id: str) -> None:
@@ -173,6 +180,7 @@ def _update_alert(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> None:
             state = $state,
             attempts = attempts + CAST($state = 'sending' OR state <> 'sending' AS INTEGER),
             retry_at = $retry_at,
+            holds_channel = $holds_channel,
             delivered_at = CASE WHEN $state = 'delivered' THEN CAST($attempted_at AS TIMESTAMPTZ) END,
             message_ts = coalesce($message_ts, message_ts),
             error = $error
@@ -181,6 +189,7 @@ def _update_alert(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> None:
         {
             "state": delivery.state,
             "retry_at": delivery.retry_at,
+            "holds_channel": delivery.holds_channel,
             "attempted_at": delivery.attempted_at,
             "message_ts": delivery.message_ts,
             "error": delivery.error,

@@ -17,7 +17,14 @@ from pathlib import Path
 import pytest
 
 EMULATOR = Path(__file__).parent / "emulator" / "node_modules" / ".bin" / "emulate"
-APP_SCOPES = ("chat:write", "channels:read", "channels:history", "groups:read", "groups:history")
+APP_SCOPES = (
+    "chat:write",
+    "channels:read",
+    "channels:history",
+    "groups:read",
+    "groups:history",
+    "reactions:read",
+)
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -38,7 +45,7 @@ class SlackEmulator:
 
     @classmethod
     def seed(cls):
-        manage = ("channels:manage", "groups:write")
+        manage = ("channels:manage", "groups:write", "reactions:write")
         tokens = [
             {"token": cls.token, "user": "tocsin", "scopes": APP_SCOPES},
             {"token": cls.chat_only_token, "user": "tocsin", "scopes": ["chat:write"]},
@@ -75,8 +82,13 @@ class SlackEmulator:
                 return messages[::-1]
 
     def alert_ids(self, channel_id):
-        """Return the alert id of every message of a channel, oldest first."""
-        return [message["metadata"]["event_payload"]["alert_id"] for message in self.messages(channel_id)]
+        """Return the alert ids that the messages of a channel tell, oldest first, also those in lists."""
+        payloads = [message["metadata"]["event_payload"] for message in self.messages(channel_id)]
+        return [
+            alert_id
+            for payload in payloads
+            for alert_id in payload.get("alert_ids", payload.get("alert_id")).split()
+        ]
 
 
 @pytest.fixture(scope="session")
@@ -150,6 +162,7 @@ class FaultProxy(ThreadingHTTPServer):
         self.base_url = f"http://127.0.0.1:{self.server_port}/api/"
         self.plan = lambda method: "pass"
         self.retry_after = "3"
+        self.scopes = None  # what to say of the token's scopes, as Slack does and the emulator does not
         self.seen, self.held, self.errors = [], [], []
         self._idle = threading.Condition()
         self._busy = 0
@@ -253,6 +266,8 @@ class _FaultyExchange(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body) if length is None else length))
         if status == 429 and self.server.retry_after:
             self.send_header("Retry-After", self.server.retry_after)
+        if self.server.scopes is not None:
+            self.send_header("X-OAuth-Scopes", self.server.scopes)
         self.end_headers()
         self.wfile.write(body)
 

@@ -23,7 +23,9 @@ _run_id: ContextVar[str] = ContextVar("run_id", default="-")
 _TALKATIVE = ("httpx", "httpcore", "slack_sdk", "urllib3", "hpack", "asyncio")
 _OURS = ("tocsin", "flows", "models", "storage")
 
-_SECRET = re.compile(r"xox[a-z]-[\w-]+|xapp-[\w-]+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)")
+_SECRET = re.compile(
+    r"xox[a-z]-[\w-]+|(?<=/services/)T\w+/B\w+/\w+|xapp-[\w-]+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+)
 
 
 class _RunIdFilter(logging.Filter):

@@ -10,8 +10,17 @@ import os
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    HttpUrl,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -66,6 +75,22 @@ class Settings(BaseSettings):
         None,
         description="Model for inference (NLI) that judges doubtful scores: a folder, or owner/name@commit.",
     )
+    slack_webhook: SecretStr | None = Field(
+        None, description="Slack's incoming webhook, for those who cannot install an app; a secret."
+    )
+    webhook_url: SecretStr | None = Field(
+        None, description="Address that takes the alerts of channels named webhook:NAME as signed JSON."
+    )
+    webhook_secret: SecretStr | None = Field(
+        None, description="What posts to TOCSIN_WEBHOOK_URL are signed with."
+    )
+    relevant_reactions: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("white_check_mark",), description="Reactions to an alert that mean yes, separated by commas."
+    )
+    irrelevant_reactions: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("x",), description="Reactions to an alert that mean no, separated by commas."
+    )
+    feedback_days: int = Field(7, ge=0, le=365, description="Days to read reactions back for; 0: never.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Level of the log file."
     )
@@ -75,10 +100,33 @@ class Settings(BaseSettings):
     def _split_commas(cls, value: object) -> object:
         return _split(value)
 
+    @field_validator("relevant_reactions", "irrelevant_reactions", mode="before")
+    @classmethod
+    def _strip_colons(cls, value: Any) -> object:
+        return tuple(name.strip(":") for name in _split(value))
+
     @field_validator("allow_networks", mode="before")
     @classmethod
     def _read_networks(cls, value: Any) -> object:
         return tuple(ip_network(item) for item in _split(value))
+
+    @field_validator("slack_webhook", "webhook_url", mode="after")
+    @classmethod
+    def _check_address(cls, value: SecretStr | None) -> SecretStr | None:
+        address = value.get_secret_value().strip() if value else ""
+        if not address:
+            return None
+        parts = urlsplit(address)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("it is not an http or https address")
+        return SecretStr(address)
+
+    @model_validator(mode="after")
+    def _require_secret(self) -> Settings:
+        has_secret = self.webhook_secret is not None and self.webhook_secret.get_secret_value()
+        if self.webhook_url is not None and not has_secret:
+            raise ValueError("TOCSIN_WEBHOOK_URL needs TOCSIN_WEBHOOK_SECRET to sign with")
+        return self
 
     @field_validator("slack_bot_token", mode="after")
     @classmethod

@@ -76,8 +76,8 @@ class Topic(BaseModel):
         str | None,
         Field(
             title="Slack channel",
-            description="Name or id of the channel to alert. Empty: the default channel.",
-            pattern=r"^#?[\w.-]{1,80}$",
+            description="Name or id of the channel to alert, or webhook:NAME. Empty: the default channel.",
+            pattern=r"^(#?|webhook:)[\w.-]{1,80}$",
             examples=["#export-controls"],
         ),
     ] = None
@@ -419,7 +419,10 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One attempt to send an alert and what came of it. `message_ts` is Slack's id of the message."""
+    """One attempt to send an alert and what came of it. `message_ts` is Slack's id of the message.
+
+    `holds_channel`: until `retry_at` nothing else may be sent to the alert's channel either.
+    """
 
     alert_id: str
     attempted_at: datetime
@@ -427,3 +430,36 @@ class Delivery:
     message_ts: str | None = None
     error: str | None = None
     retry_at: datetime | None = None
+    holds_channel: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelTrouble:
+    """What keeps alerts from being delivered as promised; the operator is told once per episode.
+
+    `subject` names what must work again for the episode to end: `channel:NAME`, `outlet:NAME`, `alert:ID`,
+    `history:CHANNEL` or `promise:OUTLET`.
+    """
+
+    subject: str
+    channel: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What a webhook answered: status, the beginning of the body, and when it may be tried again."""
+
+    status: int
+    text: str = ""
+    retry_after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """What people say of one alert now: each person's id with yes (relevant) or no."""
+
+    alert_id: str
+    channel: str
+    votes: tuple[tuple[str, bool], ...]

@@ -44,11 +44,15 @@ def compose_message(alert: Alert, *, now: datetime) -> Message:
     link = read_link(alert.url)
     origin = origin_of(alert, link[1] if link else None, now)
     # One section with line breaks of its own: how sections follow each other is up to the client.
-    lines = [*_topics(alert), _headline(alert, link[0] if link else None), _text(f"\n{origin}")]
-    lines += [_text(f"\n{words}") for words in (also_in_words(alert), again_in_words(alert)) if words]
+    lines = [
+        *_topics(alert),
+        link_element(title_of(alert), link[0] if link else None),
+        text_element(f"\n{origin}"),
+    ]
+    lines += [text_element(f"\n{words}") for words in (also_in_words(alert), again_in_words(alert)) if words]
     parts: list[Block] = [{"type": "rich_text_section", "elements": lines}]
     if sentences := sentences_of(alert):
-        parts.append({"type": "rich_text_quote", "elements": [_text("\n".join(sentences))]})
+        parts.append({"type": "rich_text_quote", "elements": [text_element("\n".join(sentences))]})
     return Message(
         alerts=(alert,),
         composed_at=now,
@@ -61,21 +65,23 @@ def compose_message(alert: Alert, *, now: datetime) -> Message:
 def _topics(alert: Alert) -> list[Block]:
     elements: list[Block] = []
     for reason in alert.reasons[:TOPICS_SHOWN]:
-        elements.append(_text(topic_in_words(reason.topic), bold=True))
-        elements.append(_text(f"  {score_in_words(reason.score)}\n"))
+        elements.append(text_element(topic_in_words(reason.topic), bold=True))
+        elements.append(text_element(f"  {score_in_words(reason.score)}\n"))
     hidden = len(alert.reasons) - TOPICS_SHOWN
     if hidden > 0:
-        elements.append(_text(f"and {hidden} more topics\n"))
+        elements.append(text_element(f"and {hidden} more topics\n"))
     return elements
 
 
-def _headline(alert: Alert, url: str | None) -> Block:
+def link_element(title: str, url: str | None) -> Block:
+    """Make a headline's element: a link of its own, or bold text where there is nothing to link to."""
     if url is None:
-        return _text(title_of(alert), bold=True)
-    return {"type": "link", "url": url, "text": title_of(alert), "style": {"bold": True}}
+        return text_element(title, bold=True)
+    return {"type": "link", "url": url, "text": title, "style": {"bold": True}}
 
 
-def _text(text: str, *, bold: bool = False) -> Block:
+def text_element(text: str, *, bold: bool = False) -> Block:
+    """Make an element of literal text."""
     element: Block = {"type": "text", "text": text}
     return {**element, "style": {"bold": True}} if bold else element
 

@@ -28,6 +28,9 @@ CONSOLE = "console"
 class ConsoleOutlet:
     """Prints alerts. It cannot be asked what it printed, so a crash between print and record prints twice."""
 
+    name = CONSOLE
+    list_above = None
+    weakness = None  # nobody is to be told: whoever reads a terminal sees what comes twice
     pace = timedelta(0)
     settle = timedelta(0)
 

@@ -7,16 +7,16 @@ it may have arrived: it leaves `sending` only when its channel says whether it h
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from flows.alerts.compose import compose_message
 from flows.alerts.decide import alert_order
-from flows.alerts.outlet import MESSAGE_FAULTS, RATE_LIMITED, Outlet
+from flows.alerts.lanes import Lane, compose_batch, make_lanes
+from flows.alerts.outlet import MESSAGE_FAULTS, OUTLET_FAULTS, RATE_LIMITED, Outlet
 from tocsin.errors import DeliveryDelayed, DeliveryError, DeliveryRefused, DeliveryUncertain
-from tocsin.types import Alert, AlertState, Delivery
+from tocsin.types import Alert, AlertState, ChannelTrouble, Delivery
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +36,13 @@ class Outbox(Protocol):
     """
 
     def load_due(self, now: datetime, /) -> list[Alert]:
-        """Return alerts that are pending, sending or failed and whose `retry_at`, if any, has come."""
+        """Return alerts that are pending, sending or failed and whose `retry_at`, if any, has come.
 
-    def record(self, delivery: Delivery, /) -> None:
-        """Store an attempt and give the alert its state, error and `retry_at` (None clears them).
+        None of a channel that another of its alerts holds (`Delivery.holds_channel`) until later.
+        """
+
+    def record(self, *deliveries: Delivery) -> None:
+        """Store attempts, all or none; give each alert its state, error and `retry_at` (None clears them).
 
         An alert's `attempts` grow by one whenever it becomes `sending` from another state.
         """
@@ -50,7 +53,8 @@ class DeliveryReport:
     """What a run of delivery came to, in alerts.
 
     `pending` stay in the outbox for a later run; `uncertain` of these may have arrived already. `failed` were
-    refused and stay too. `problems` are messages for the operator, each once.
+    refused and stay too. `problems` say why, each once. `troubles` are for the operator; what `worked` holds
+    are subjects whose trouble, if they were in one, is over.
     """
 
     delivered: int = 0
@@ -58,6 +62,8 @@ class DeliveryReport:
     failed: int = 0
     uncertain: int = 0
     problems: tuple[str, ...] = ()
+    troubles: tuple[ChannelTrouble, ...] = ()
+    worked: frozenset[str] = frozenset()
 
 
 def deliver_alerts(
@@ -77,31 +83,8 @@ def deliver_alerts(
     after a crash and the next run carries on.
     """
     run = _Run(outbox, clock, wait, max_wait, on_delivered)
-    run.drain(_make_lanes(outbox.load_due(clock()), outlet_for, clock()))
+    run.drain(make_lanes(outbox.load_due(clock()), outlet_for, clock()))
     return run.report()
-
-
-@dataclass
-class _Lane:
-    """One channel's alerts in order, and when the next step may be taken."""
-
-    channel: str
-    outlet: Outlet
-    queue: list[Alert]
-    ready_at: datetime
-    troubles: int = 0
-
-
-def _make_lanes(alerts: Iterable[Alert], outlet_for: Callable[[str], Outlet], now: datetime) -> list[_Lane]:
-    lanes: dict[str, _Lane] = {}
-    for alert in sorted(alerts, key=alert_order):
-        if alert.channel not in lanes:
-            lanes[alert.channel] = _Lane(alert.channel, outlet_for(alert.channel), [], now)
-        lane = lanes[alert.channel]
-        lane.queue.append(alert)
-        if alert.state == "sending":  # the crash may have been a moment ago
-            lane.ready_at = now + lane.outlet.settle
-    return list(lanes.values())
 
 
 @dataclass
@@ -113,10 +96,12 @@ class _Run:
     wait: Callable[[float], None]
     budget: timedelta
     on_delivered: Callable[[Alert], None] | None
-    lanes: list[_Lane] = field(default_factory=list)
+    lanes: list[Lane] = field(default_factory=list)
     delivered: int = 0
     left: dict[str, AlertState] = field(default_factory=dict)
     problems: dict[str, None] = field(default_factory=dict)
+    troubles: dict[str, ChannelTrouble] = field(default_factory=dict)
+    worked: set[str] = field(default_factory=set)
 
     def report(self) -> DeliveryReport:
         states = list(self.left.values())
@@ -126,9 +111,11 @@ class _Run:
             failed=states.count("failed"),
             uncertain=states.count("sending"),
             problems=tuple(self.problems),
+            troubles=tuple(self.troubles.values()),
+            worked=frozenset(self.worked),
         )
 
-    def drain(self, lanes: list[_Lane]) -> None:
+    def drain(self, lanes: list[Lane]) -> None:
         self.lanes = lanes
         while lanes := [lane for lane in lanes if lane.queue]:
             now = self.clock()
@@ -139,7 +126,7 @@ class _Run:
             else:
                 self._send(lane)
 
-    def _wait_for(self, lane: _Lane, now: datetime) -> None:
+    def _wait_for(self, lane: Lane, now: datetime) -> None:
         pause = lane.ready_at - now
         if pause <= timedelta(0):
             return
@@ -149,64 +136,96 @@ class _Run:
 
     # -- sending
 
-    def _send(self, lane: _Lane) -> None:
-        alert = lane.queue[0]
-        message = compose_message(alert, now=self.clock())
-        self._record(alert, "sending")
+    def _send(self, lane: Lane) -> None:
+        batch = lane.next_batch()
+        message = compose_batch(batch, now=self.clock())
+        self._record(batch, "sending")
         try:
             message_ts = lane.outlet.send(lane.channel, message)
         except DeliveryDelayed as error:
-            self._delay(lane, error)
+            self._delay(lane, batch, error)
         except DeliveryUncertain as error:
-            self._doubt(lane, error)
+            self._doubt(lane, batch, error)
         except DeliveryRefused as error:
-            self._refuse(lane, error)
+            self._refuse(lane, batch, error)
         else:
-            self._finish(lane, alert, message_ts)
+            self._finish(lane, batch, message_ts)
+            self._note_outlet(lane)
             lane.ready_at = self.clock() + lane.outlet.pace
 
-    def _finish(self, lane: _Lane, alert: Alert, message_ts: str) -> None:
-        self._record(alert, "delivered", message_ts=message_ts)
-        lane.queue.remove(alert)
+    def _finish(self, lane: Lane, alerts: Sequence[Alert], message_ts: str) -> None:
+        self._record(alerts, "delivered", message_ts=message_ts)
+        lane.remove_alerts(alerts)
         lane.troubles = 0
-        self.delivered += 1
-        log.info("alert.delivered alert=%s channel=%s", alert.alert_id, alert.channel)
-        if self.on_delivered:
-            self.on_delivered(alert)
+        self.delivered += len(alerts)
+        self.worked |= {f"channel:{lane.channel}", *(f"alert:{alert.alert_id}" for alert in alerts)}
+        for alert in alerts:
+            log.info("alert.delivered alert=%s channel=%s", alert.alert_id, alert.channel)
+            if self.on_delivered:
+                self.on_delivered(alert)
 
-    def _delay(self, lane: _Lane, error: DeliveryDelayed) -> None:
-        """Keep the head as pending: it was certainly not accepted."""
-        self._record(lane.queue[0], "pending", error=error)
+    def _note_outlet(self, lane: Lane) -> None:
+        """Note that the outlet takes messages, and the promise that it cannot keep, if any."""
+        name, weakness = lane.outlet.name, lane.outlet.weakness
+        self.worked.add(f"outlet:{name}")
+        promise = f"promise:{name}"
+        if weakness is None:
+            self.worked.add(promise)
+        elif promise not in self.troubles:
+            self.troubles[promise] = ChannelTrouble(promise, lane.channel, "promise", weakness)
+
+    def _delay(self, lane: Lane, batch: Sequence[Alert], error: DeliveryDelayed) -> None:
+        """Keep the batch as pending: it was certainly not accepted."""
+        self._record(batch, "pending", error=error)
         self._postpone(lane, error, error.retry_after)
 
-    def _doubt(self, lane: _Lane, error: DeliveryUncertain) -> None:
-        """Keep the head as sending, to be looked for once it can no longer be on its way."""
-        log.warning("alert.doubted alert=%s code=%s", lane.queue[0].alert_id, error.code)
-        lane.queue[0] = replace(lane.queue[0], state="sending")
-        self._record(lane.queue[0], "sending", error=error)
+    def _doubt(self, lane: Lane, batch: Sequence[Alert], error: DeliveryUncertain) -> None:
+        """Keep the batch as sending, to be looked for once it can no longer be on its way."""
+        log.warning("alert.doubted alert=%s alerts=%d code=%s", batch[0].alert_id, len(batch), error.code)
+        doubtful = [replace(alert, state="sending") for alert in batch]
+        lane.replace_alerts(doubtful)
+        self._record(doubtful, "sending", error=error)
         lane.troubles += 1
         if lane.troubles > MAX_TROUBLES:
             self._give_up(lane, error, self._pause_after(lane))
         else:
-            lane.ready_at = self.clock() + max(lane.outlet.settle, lane.outlet.pace)
+            pause = _FIRST_PAUSE * (1 << lane.troubles - 1)
+            lane.ready_at = self.clock() + max(lane.outlet.settle, lane.outlet.pace, pause)
 
-    def _refuse(self, lane: _Lane, error: DeliveryRefused) -> None:
-        """Fail the head, or the whole channel, until a person acts.
+    def _refuse(self, lane: Lane, batch: Sequence[Alert], error: DeliveryRefused) -> None:
+        """Fail the message, the channel or the whole outlet, until a person acts.
 
-        A channel is tried again soon, with one post, so that it recovers in order once it is mended.
+        A channel is tried again soon, with one post, so that it recovers in order once it is mended. A list
+        that is refused for what is in it is sent as one message each instead.
         """
-        head = lane.queue[0]
+        head = batch[0]
         log.warning("alert.refused alert=%s channel=%s code=%s", head.alert_id, head.channel, error.code)
-        if error.code in MESSAGE_FAULTS:
-            pause = min(REFUSED_PAUSE * (1 << min(head.attempts, 8)), LONGEST_REFUSED_PAUSE)
-            self._leave(lane, [head], "failed", error, self.clock() + pause)
+        if error.code not in MESSAGE_FAULTS:
+            self._park(lane, error)
+        elif len(batch) > 1:
+            self._record(batch, "pending", error=error)
+            lane.is_listed = False
         else:
-            self._leave(lane, list(lane.queue), "failed", error, self.clock() + REFUSED_PAUSE)
+            pause = min(REFUSED_PAUSE * (1 << min(head.attempts, 8)), LONGEST_REFUSED_PAUSE)
+            self._blame(f"alert:{head.alert_id}", lane, error)
+            self._leave(lane, [head], "failed", error, self.clock() + pause)
         lane.ready_at = self.clock() + lane.outlet.pace
+
+    def _park(self, lane: Lane, error: DeliveryRefused) -> None:
+        """Leave the channel until later, and all of its outlet's if they would be refused the same way."""
+        is_outlets = error.code in OUTLET_FAULTS
+        self._blame(f"outlet:{lane.outlet.name}" if is_outlets else f"channel:{lane.channel}", lane, error)
+        retry_at = self.clock() + REFUSED_PAUSE
+        for other in self.lanes:
+            if other is lane or (is_outlets and other.outlet is lane.outlet):
+                self._leave(other, list(other.queue), "failed", error, retry_at, holds_channel=True)
+
+    def _blame(self, subject: str, lane: Lane, error: DeliveryError) -> None:
+        self.troubles.setdefault(subject, ChannelTrouble(subject, lane.channel, error.code, str(error)))
 
     # -- reconciling
 
-    def _reconcile(self, lane: _Lane) -> None:
+    def _reconcile(self, lane: Lane) -> None:
         doubtful = [alert for alert in lane.queue if alert.state == "sending"]
         oldest = min(alert.decided_at for alert in doubtful) - CLOCK_SKEW
         try:
@@ -220,36 +239,39 @@ class _Run:
         else:
             self._clear_doubt(lane, doubtful, found)
 
-    def _clear_doubt(self, lane: _Lane, doubtful: list[Alert], found: dict[str, str]) -> None:
+    def _clear_doubt(self, lane: Lane, doubtful: list[Alert], found: dict[str, str]) -> None:
+        self.worked.add(f"history:{lane.channel}")
         for alert in doubtful:
             log.info("alert.reconciled alert=%s found=%s", alert.alert_id, alert.alert_id in found)
-            if alert.alert_id in found:
-                self._finish(lane, alert, found[alert.alert_id])
-            else:
-                lane.queue[lane.queue.index(alert)] = replace(alert, state="pending")
+        absent = [alert for alert in doubtful if alert.alert_id not in found]
+        lane.replace_alerts(replace(alert, state="pending") for alert in absent)
+        for message_ts in dict.fromkeys(found.values()):
+            held = [alert for alert in doubtful if found.get(alert.alert_id) == message_ts]
+            self._finish(lane, held, message_ts)
 
-    def _set_aside(self, lane: _Lane, doubtful: list[Alert], error: DeliveryRefused) -> None:
+    def _set_aside(self, lane: Lane, doubtful: list[Alert], error: DeliveryRefused) -> None:
         """Leave doubtful alerts in `sending`, neither doubled nor lost: the channel may not be asked."""
         text = (
             f"{error}; until then, {len(doubtful)} alerts that may have arrived are kept and not sent again"
         )
         log.warning("alert.history_refused channel=%s alerts=%d %s", lane.channel, len(doubtful), text)
         told = DeliveryRefused(error.code, text)
+        self._blame(f"history:{lane.channel}", lane, told)
         self._leave(lane, doubtful, "sending", told, self.clock() + REFUSED_PAUSE)
 
     # -- waiting and giving up
 
-    def _pause_after(self, lane: _Lane) -> timedelta:
+    def _pause_after(self, lane: Lane) -> timedelta:
         return _FIRST_PAUSE * (1 << min(lane.troubles, MAX_TROUBLES))
 
-    def _postpone(self, lane: _Lane, error: DeliveryError, pause: timedelta) -> None:
+    def _postpone(self, lane: Lane, error: DeliveryError, pause: timedelta) -> None:
         lane.troubles += 1
         if lane.troubles > MAX_TROUBLES or pause > self.budget:
             self._give_up(lane, error, pause)
         else:
             lane.ready_at = self.clock() + max(pause, lane.outlet.pace)
 
-    def _give_up(self, lane: _Lane, error: DeliveryError, pause: timedelta) -> None:
+    def _give_up(self, lane: Lane, error: DeliveryError, pause: timedelta) -> None:
         """Leave a channel to a later run, and all of its outlet's unless the trouble is the channel's own."""
         retry_at = self.clock() + pause
         for other in self.lanes:
@@ -260,38 +282,41 @@ class _Run:
                     len(other.queue),
                     error.code,
                 )
-                self._leave(other, list(other.queue), "pending", error, retry_at)
+                self._leave(other, list(other.queue), "pending", error, retry_at, holds_channel=True)
 
     def _leave(
-        self, lane: _Lane, alerts: list[Alert], state: AlertState, error: DeliveryError, retry_at: datetime
+        self,
+        lane: Lane,
+        alerts: list[Alert],
+        state: AlertState,
+        error: DeliveryError,
+        retry_at: datetime,
+        *,
+        holds_channel: bool = False,
     ) -> None:
-        """Record why alerts stay in the outbox and take them off the lane; doubt is never recorded away.
-
-        Latest first: after a crash half-way, the next run begins with the oldest.
-        """
+        """Record why alerts stay in the outbox and take them off the lane; doubt is never recorded away."""
+        if not alerts:
+            return
         self.problems[str(error)] = None
-        for alert in reversed(alerts):
-            kept = "sending" if alert.state == "sending" else state
-            self._record(alert, kept, error=error, retry_at=retry_at)
-            self.left[alert.alert_id] = kept
-        lane.queue = [alert for alert in lane.queue if alert not in alerts]
+        kept: list[tuple[Alert, AlertState]] = [
+            (alert, "sending" if alert.state == "sending" else state) for alert in alerts
+        ]
+        self.left |= {alert.alert_id: kept_state for alert, kept_state in kept}
+        self.outbox.record(
+            *(
+                Delivery(alert.alert_id, self.clock(), kept_state, None, str(error), retry_at, holds_channel)
+                for alert, kept_state in kept
+            )
+        )
+        lane.remove_alerts(alerts)
 
     def _record(
         self,
-        alert: Alert,
+        alerts: Sequence[Alert],
         state: AlertState,
         *,
         message_ts: str | None = None,
         error: DeliveryError | None = None,
-        retry_at: datetime | None = None,
     ) -> None:
-        self.outbox.record(
-            Delivery(
-                alert_id=alert.alert_id,
-                attempted_at=self.clock(),
-                state=state,
-                message_ts=message_ts,
-                error=None if error is None else str(error),
-                retry_at=retry_at,
-            )
-        )
+        told, now = None if error is None else str(error), self.clock()
+        self.outbox.record(*(Delivery(alert.alert_id, now, state, message_ts, told) for alert in alerts))

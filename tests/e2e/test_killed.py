@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 DRIVER = Path(__file__).with_name("driver.py")
-STEPS = ("begin_run", "poll_batch", "judge_batch", "store_batch", "deliver_outbox", "finish_run")
+STEPS = (
+    "begin_run",
+    "poll_batch",
+    "judge_batch",
+    "store_batch",
+    "deliver_outbox",
+    "read_feedback",
+    "finish_run",
+)
 POINTS = [f"after:{step}" for step in STEPS] + ["before:store_batch", "posted:1", "posted:4"]
 
 

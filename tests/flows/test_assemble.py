@@ -88,3 +88,38 @@ def test_a_run_polls_and_stores_the_followed_feeds_under_their_names(make_settin
     with Database(history_path(settings.data)).read() as con:
         rows = con.execute("SELECT url, title, folder, health FROM feed_health").fetchall()
     assert rows == [(url, "My own title", "World", "ok")]
+
+
+def outlets_of_a_run(settings, *channels, **asked):
+    with open_run(settings, Request(feeds=[GIVEN], **asked), run_id="run") as run:
+        names = [run.outlet_for(channel).name for channel in channels]
+        return names, run.options.channel, run.options.operator_channel
+
+
+WEBHOOK = {"webhook_url": "https://hook.example/x", "webhook_secret": "s"}
+SLACK_WEBHOOK = {"slack_webhook": "https://hooks.slack.com/services/T0/B0/x"}
+
+
+@pytest.mark.parametrize(
+    ("given", "outlets", "default"),
+    [
+        ({}, ["console", "console", "webhook"], "console"),
+        ({"SLACK_BOT_TOKEN": "xoxb-1"}, ["slack", "console", "webhook"], "#tocsin"),
+        (SLACK_WEBHOOK, ["slack_webhook", "console", "webhook"], "#tocsin"),
+        (SLACK_WEBHOOK | {"SLACK_BOT_TOKEN": "xoxb-1"}, ["slack", "console", "webhook"], "#tocsin"),
+        (WEBHOOK, ["console", "console", "webhook"], "webhook:default"),
+    ],
+)
+def test_a_channel_names_its_outlet(make_settings, given, outlets, default):
+    found = outlets_of_a_run(make_settings(**given), "policy", "console", "webhook:desk")
+    assert found == (outlets, default, default)
+
+
+def test_a_dry_run_prints_whatever_is_set(make_settings):
+    names, _, _ = outlets_of_a_run(make_settings(**WEBHOOK), "policy", "webhook:desk", dry_run=True)
+    assert names == ["console", "console"]
+
+
+def test_a_topic_may_name_a_webhook():
+    topic = Topic(name="own", description="Something to watch.", channel="webhook:desk")
+    assert topic.channel == "webhook:desk"

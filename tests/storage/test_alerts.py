@@ -200,3 +200,27 @@ def test_a_recorded_step_is_durable_at_once(database, make_alert, now):
         store_alerts(con, "run", [make_alert()])
     DuckOutbox(database).record(Delivery("alert-1", now, "delivered"))
     assert DuckOutbox(Database(database.path)).load_due(now) == []
+
+
+@pytest.mark.parametrize(("channel", "due"), [("#policy", []), ("#other", ["alert-2"])])
+def test_an_alert_that_holds_its_channel_keeps_later_ones_until_its_time(
+    outbox, make_alert, now, channel, due
+):
+    put(outbox, make_alert(), make_alert("alert-2", article_id=2, channel=channel))
+    outbox.record(Delivery("alert-1", now, "failed", retry_at=now + HOUR, holds_channel=True))
+    assert [alert.alert_id for alert in outbox.load_due(now)] == due
+    assert len(outbox.load_due(now + HOUR)) == 2
+
+
+def test_a_channel_is_free_again_when_the_alert_that_held_it_is_tried(outbox, make_alert, now):
+    put(outbox, make_alert(), make_alert("alert-2", article_id=2))
+    outbox.record(Delivery("alert-1", now, "failed", retry_at=now + HOUR, holds_channel=True))
+    outbox.record(Delivery("alert-1", now + HOUR, "sending"))
+    assert len(outbox.load_due(now)) == 2
+
+
+def test_several_steps_are_recorded_all_or_none(outbox, make_alert, now):
+    put(outbox, make_alert())
+    with pytest.raises(StorageError):
+        outbox.record(Delivery("alert-1", now, "delivered"), Delivery("alert-9", now, "delivered"))
+    assert ask(outbox, "SELECT state FROM alerts") == [("pending",)]

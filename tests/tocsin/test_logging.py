@@ -64,3 +64,11 @@ def test_a_data_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match=r"file/data.*TOCSIN_DATA"):
         configure_logging(tmp_path / "file" / "data")
+
+
+def test_an_incoming_webhook_is_never_logged():
+    from tocsin.logging import redact
+
+    assert redact("https://hooks.slack.com/services/T0A/B0B/abcDEF12 x") == (
+        "https://hooks.slack.com/services/*** x"
+    )

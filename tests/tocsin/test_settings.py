@@ -91,3 +91,26 @@ def test_prefect_keeps_its_state_in_the_data_folder_unless_it_is_told_otherwise(
     environment["PREFECT_API_URL"] = "http://127.0.0.1:4200/api"
     export_prefect_defaults(load_settings(data=tmp_path))
     assert "PREFECT_HOME" not in environment
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"TOCSIN_SLACK_WEBHOOK": "hooks.slack.com/services/T0/B0/hidden"}, "TOCSIN_SLACK_WEBHOOK"),
+        ({"TOCSIN_WEBHOOK_URL": "ftp://hidden.example"}, "TOCSIN_WEBHOOK_URL"),
+        ({"TOCSIN_WEBHOOK_URL": "https://hidden.example"}, "needs TOCSIN_WEBHOOK_SECRET"),
+    ],
+)
+def test_a_wrong_webhook_is_named_and_not_shown(monkeypatch, values, named):
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=named) as wrong:
+        load_settings()
+    assert "hidden" not in str(wrong.value)
+
+
+def test_webhooks_never_show_in_what_is_printed(monkeypatch):
+    monkeypatch.setenv("TOCSIN_SLACK_WEBHOOK", "https://hooks.slack.com/services/T0/B0/hidden")
+    assert "hidden" not in repr(load_settings())
+    monkeypatch.setenv("TOCSIN_SLACK_WEBHOOK", " ")
+    assert load_settings().slack_webhook is None

@@ -11,7 +11,15 @@ from tocsin import __version__
 from tocsin.errors import TocsinError
 
 # Command name to the module of this package that defines it under the same name.
-_COMMANDS = {"drift": "drift", "evaluate": "evaluate", "feeds": "feeds", "monitor": "monitor", "sql": "sql"}
+_COMMANDS = {
+    "drift": "drift",
+    "evaluate": "evaluate",
+    "feedback": "feedback",
+    "feeds": "feeds",
+    "monitor": "monitor",
+    "slack": "slack",
+    "sql": "sql",
+}
 
 
 class _LazyGroup(click.Group):

@@ -51,9 +51,20 @@ class MemoryOutbox:
         self.deliveries = []
 
     def load_due(self, now, /):
-        return [alert for alert in self.alerts.values() if self._is_due(alert, now)]
+        held = {
+            self.alerts[latest.alert_id].channel
+            for latest in self.latest.values()
+            if latest.holds_channel and latest.retry_at > now
+        }
+        return [
+            alert for alert in self.alerts.values() if alert.channel not in held and self._is_due(alert, now)
+        ]
 
-    def record(self, delivery, /):
+    def record(self, *deliveries):
+        for delivery in deliveries:
+            self._record(delivery)
+
+    def _record(self, delivery):
         alert = self.alerts[delivery.alert_id]
         sent = delivery.state == "sending" and alert.state != "sending"
         self.alerts[alert.alert_id] = replace(alert, state=delivery.state, attempts=alert.attempts + sent)
@@ -91,6 +102,9 @@ class ScriptedOutlet:
     message and loses the answer.
     """
 
+    name = "scripted"
+    list_above = None
+    weakness = None
     pace = timedelta(seconds=1)
     settle = timedelta(seconds=5)
 
@@ -100,14 +114,15 @@ class ScriptedOutlet:
 
     def send(self, channel, message):
         error = self.script.pop(0) if self.script else None
-        alert_id = message.metadata["event_payload"]["alert_id"]
-        self.sent.append(alert_id)
+        told = [alert.alert_id for alert in message.alerts]
+        self.sent.append(told[0] if len(told) == 1 else told)
         if isinstance(error, BaseException):
             raise error
-        self.held[alert_id] = f"ts-{len(self.sent)}"
+        ts = f"ts-{len(self.sent)}"
+        self.held |= dict.fromkeys(told, ts)
         if error == "lost":
             raise DeliveryUncertain("no_answer", "Slack's connection: it broke")
-        return self.held[alert_id]
+        return ts
 
     def find_delivered(self, channel, alert_ids, oldest):
         self.asked.append((channel, set(alert_ids), oldest))

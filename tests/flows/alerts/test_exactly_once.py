@@ -10,7 +10,7 @@ from flows.alerts.deliver import deliver_alerts
 from flows.alerts.slack import SlackOutlet
 
 pytestmark = pytest.mark.slack
-ALERTS = 60
+SINGLES, LISTED = 40, 100  # in two channels, each as a message; in a third, as lists
 FAULT_RATE = 0.35
 CRASH_RATE = 0.02
 LATE = timedelta(seconds=4)  # how long a late request stays on its way: less than an outlet takes to settle
@@ -44,7 +44,7 @@ class Forgetful(Mortal):
 
 
 class Workspace:
-    """Two channels, an outbox, and a seeded run of faults and crashes until everything is told."""
+    """Three channels, an outbox, and a seeded run of faults and crashes until everything is told."""
 
     def __init__(self, emulator, proxy, clock, outbox, channels):
         self.emulator, self.proxy, self.clock, self.outbox = emulator, proxy, clock, outbox
@@ -109,8 +109,11 @@ class Workspace:
 
 @pytest.fixture
 def workspace(slack_emulator, fault_proxy, clock, memory_outbox, make_alert):
-    channels = dict(slack_emulator.create_channel() for _ in range(2))
-    alerts = [make_alert(n, channel=list(channels)[n % 2]) for n in range(ALERTS)]
+    channels = dict(slack_emulator.create_channel() for _ in range(3))
+    *single, listed = channels
+    alerts = [
+        make_alert(n, channel=single[n % 2] if n < SINGLES else listed) for n in range(SINGLES + LISTED)
+    ]
     return Workspace(slack_emulator, fault_proxy, clock, memory_outbox(alerts), channels)
 
 
@@ -121,6 +124,8 @@ def test_no_alert_is_lost_or_doubled_and_each_channel_hears_them_in_order(worksp
     for name, channel_id in workspace.channels.items():
         expected = [alert.alert_id for alert in workspace.outbox.alerts.values() if alert.channel == name]
         assert workspace.emulator.alert_ids(channel_id) == expected
+    listed_id = list(workspace.channels.values())[-1]
+    assert len(workspace.emulator.messages(listed_id)) < LISTED / 10
     assert workspace.crashes > 0
     assert set(workspace.faults) == set(workspace.proxy.FAULTS)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from flows.alerts import slack
+from flows.alerts import slack_api
 from flows.alerts.compose import compose_message
 from flows.alerts.slack import SlackOutlet
 from tocsin.errors import (
@@ -94,7 +94,7 @@ def test_only_the_alerts_asked_for_are_found(outlet, slack_emulator, message, ol
 def test_history_is_read_page_by_page_but_no_further_than_needed(
     slack_emulator, fault_proxy, message, oldest, monkeypatch
 ):
-    monkeypatch.setattr(slack, "PAGE", 3)
+    monkeypatch.setattr(slack_api, "PAGE", 3)
     name, channel_id = slack_emulator.create_channel()
     outlet = SlackOutlet(slack_emulator.token, fault_proxy.base_url)
     expected = {message(n).alerts[0].alert_id: outlet.send(name, message(n)) for n in range(10)}
@@ -287,3 +287,15 @@ def test_a_token_that_cannot_be_one_is_refused_unseen(token):
 def test_a_line_break_after_the_token_is_forgiven(slack_emulator, message):
     outlet = SlackOutlet(f"{slack_emulator.token}\n", slack_emulator.base_url)
     assert outlet.send("general", message())
+
+
+def test_the_first_answer_tells_which_promise_cannot_be_kept(slack_emulator, fault_proxy, message):
+    outlet = SlackOutlet(slack_emulator.token, fault_proxy.base_url)
+    outlet.send("general", message(1))
+    assert outlet.weakness is None
+    fault_proxy.scopes = "chat:write,channels:read"
+    outlet.send("general", message(2))
+    assert "channels:history is missing" in outlet.weakness
+    fault_proxy.scopes = "chat:write,channels:read,channels:history"
+    outlet.send("general", message(3))
+    assert outlet.weakness is None

@@ -1,0 +1,63 @@
+"""Lanes: one channel's waiting alerts in order, and which of them go into the next message. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from flows.alerts.compose import Message, compose_message
+from flows.alerts.compose_list import compose_list, take_listed
+from flows.alerts.decide import alert_order
+from flows.alerts.outlet import Outlet
+from tocsin.types import Alert
+
+
+@dataclass
+class Lane:
+    """One channel's alerts in order, and when the next step may be taken.
+
+    `is_listed`: so many waited that they go out as lists.
+    """
+
+    channel: str
+    outlet: Outlet
+    queue: list[Alert]
+    ready_at: datetime
+    troubles: int = 0
+    is_listed: bool = False
+
+    def next_batch(self) -> tuple[Alert, ...]:
+        """Return the alerts of the next message: the oldest, or as many as one list holds."""
+        return take_listed(self.queue) if self.is_listed else tuple(self.queue[:1])
+
+    def replace_alerts(self, changed: Iterable[Alert]) -> None:
+        """Put changed alerts where they stood."""
+        by_id = {alert.alert_id: alert for alert in changed}
+        self.queue = [by_id.get(alert.alert_id, alert) for alert in self.queue]
+
+    def remove_alerts(self, alerts: Iterable[Alert]) -> None:
+        """Take alerts off the lane."""
+        gone = {alert.alert_id for alert in alerts}
+        self.queue = [alert for alert in self.queue if alert.alert_id not in gone]
+
+
+def make_lanes(alerts: Iterable[Alert], outlet_for: Callable[[str], Outlet], now: datetime) -> list[Lane]:
+    """Sort alerts into lanes by channel, each in the order in which people should hear of them."""
+    lanes: dict[str, Lane] = {}
+    for alert in sorted(alerts, key=alert_order):
+        if alert.channel not in lanes:
+            lanes[alert.channel] = Lane(alert.channel, outlet_for(alert.channel), [], now)
+        lane = lanes[alert.channel]
+        lane.queue.append(alert)
+        if alert.state == "sending":  # the crash may have been a moment ago
+            lane.ready_at = now + lane.outlet.settle
+    for lane in lanes.values():
+        above = lane.outlet.list_above
+        lane.is_listed = above is not None and len(lane.queue) > above
+    return list(lanes.values())
+
+
+def compose_batch(batch: tuple[Alert, ...], *, now: datetime) -> Message:
+    """Compose the message of a batch."""
+    return compose_message(batch[0], now=now) if len(batch) == 1 else compose_list(batch, now=now)

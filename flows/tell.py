@@ -1,0 +1,61 @@
+"""The step that tells people: drains the outbox, and tells the operator what could not be delivered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+
+from flows.alerts.deliver import DeliveryReport, deliver_alerts
+from flows.display import current_display
+from flows.run import MonitorRun
+from flows.warn import compose_troubles
+from storage import alerts, troubles
+from tocsin.types import AlertState, ChannelTrouble
+
+# What a run may spend on waiting for a slow or failing Slack; what is left stays in the outbox.
+MAX_DELIVERY_WAIT = timedelta(minutes=2)
+
+
+def deliver_outbox(run: MonitorRun) -> None:
+    """Send what waits in the outbox, this run's alerts and earlier ones, and count what is left."""
+    with run.report.timing("deliver"):
+        waiting = _count_outbox(run)
+        current_display().start_step("Sending alerts", sum(waiting.values()) - waiting["delivered"])
+        reports = [_drain(run)]
+        if _tell_operator(run, reports[0]):
+            reports.append(_drain(run))
+        left = _count_outbox(run)
+    run.report.alerts.delivered = sum(report.delivered for report in reports)
+    run.report.alerts.pending = left["pending"] + left["sending"]
+    run.report.alerts.failed = left["failed"]
+    run.report.delivery_errors = list(dict.fromkeys(text for report in reports for text in report.problems))
+
+
+def _drain(run: MonitorRun) -> DeliveryReport:
+    display = current_display()
+    return deliver_alerts(
+        alerts.DuckOutbox(run.db),
+        run.outlet_for,
+        clock=run.clock,
+        wait=time.sleep,
+        max_wait=MAX_DELIVERY_WAIT,
+        on_delivered=lambda _: display.advance_step("Sending alerts"),
+    )
+
+
+def _tell_operator(run: MonitorRun, report: DeliveryReport) -> Sequence[ChannelTrouble]:
+    """Put what is newly wrong into the outbox, and return it; an episode is told once."""
+    if not report.troubles and not report.worked:
+        return ()
+    now = run.clock()
+    with run.db.write() as con:
+        fresh = troubles.record_troubles(con, run.run_id, report.troubles, report.worked, now)
+        told = compose_troubles(fresh, channel=run.options.operator_channel, now=now)
+        alerts.store_alerts(con, run.run_id, told)
+    return fresh
+
+
+def _count_outbox(run: MonitorRun) -> dict[AlertState, int]:
+    with run.db.read() as con:
+        return alerts.outbox_counts(con)

@@ -1,0 +1,97 @@
+"""Labels: people's yes or no on articles, kept as their reactions stand now."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+import duckdb
+
+from tocsin.types import Ballot
+
+Key = tuple[str, str]  # topic, person
+
+
+class LabelledText(NamedTuple):
+    """What was judged, and how: the parts of the text that a head reads."""
+
+    title: str
+    summary: str
+    positive: bool
+
+
+def voted_channels(con: duckdb.DuckDBPyConnection, since: datetime) -> list[str]:
+    """List the channels that were told of articles since then, the busiest first."""
+    rows = con.execute(
+        "SELECT channel FROM alerts WHERE state = 'delivered' AND delivered_at >= ? AND len(topics) > 0 "
+        "GROUP BY channel ORDER BY count(*) DESC, channel",
+        [since],
+    ).fetchall()
+    return [channel for (channel,) in rows]
+
+
+def record_ballots(
+    con: duckdb.DuckDBPyConnection, ballots: Iterable[Ballot], now: datetime
+) -> tuple[int, int]:
+    """Make the labels of these alerts what their ballots say; return how many were added and taken back.
+
+    A vote counts for every topic that the alert named. The labels of other alerts stay. Repeating it changes
+    nothing. A vote that was turned round counts as one taken back and one added.
+    """
+    added = removed = 0
+    for ballot in ballots:
+        alert = con.execute(
+            "SELECT article_id, topics FROM alerts WHERE alert_id = ?", [ballot.alert_id]
+        ).fetchone()
+        if alert is None:
+            continue
+        article_id, topics = alert
+        wanted = {(topic, person): yes for topic in topics for person, yes in ballot.votes}
+        held = _load_held(con, ballot.alert_id)
+        gone = [key for key, yes in held.items() if wanted.get(key) is not yes]
+        fresh = {key: yes for key, yes in wanted.items() if held.get(key) is not yes}
+        _remove(con, ballot.alert_id, gone)
+        for (topic, person), yes in fresh.items():
+            con.execute(
+                "INSERT INTO labels "
+                "(article_id, topic, positive, labelled_by, labelled_at, channel, alert_id) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [article_id, topic, yes, person, now, ballot.channel, ballot.alert_id],
+            )
+        added, removed = added + len(fresh), removed + len(gone)
+    return added, removed
+
+
+def load_labels(con: duckdb.DuckDBPyConnection) -> dict[str, list[LabelledText]]:
+    """Load by topic what people said of articles, oldest first: the majority's word, none where it ties."""
+    rows = con.execute(
+        """
+        SELECT labels.topic, articles.title, articles.summary,
+            count(*) FILTER (WHERE positive) > count(*) FILTER (WHERE NOT positive) AS is_positive
+        FROM labels JOIN articles ON articles.article_id = labels.article_id
+        GROUP BY labels.topic, labels.article_id, articles.title, articles.summary
+        HAVING count(*) FILTER (WHERE positive) <> count(*) FILTER (WHERE NOT positive)
+        ORDER BY labels.topic, min(labels.labelled_at), labels.article_id
+        """
+    ).fetchall()
+    labels: dict[str, list[LabelledText]] = defaultdict(list)
+    for topic, title, summary, is_positive in rows:
+        labels[topic].append(LabelledText(title, summary, is_positive))
+    return dict(labels)
+
+
+def _load_held(con: duckdb.DuckDBPyConnection, alert_id: str) -> dict[Key, bool]:
+    rows = con.execute(
+        "SELECT topic, labelled_by, positive FROM labels WHERE alert_id = ?", [alert_id]
+    ).fetchall()
+    return {(topic, person): positive for topic, person, positive in rows}
+
+
+def _remove(con: duckdb.DuckDBPyConnection, alert_id: str, keys: Iterable[Key]) -> None:
+    for topic, person in keys:
+        con.execute(
+            "DELETE FROM labels WHERE alert_id = ? AND topic = ? AND labelled_by = ?",
+            [alert_id, topic, person],
+        )
