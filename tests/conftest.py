@@ -14,7 +14,12 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# No test is timed: machines are noisy, and a slow example is not a wrong one.
+hypothesis.settings.register_profile("tocsin", deadline=None)
+hypothesis.settings.load_profile("tocsin")
 
 EMULATOR = Path(__file__).parent / "emulator" / "node_modules" / ".bin" / "emulate"
 APP_SCOPES = (

@@ -101,7 +101,7 @@ class Identities:
         owners = set()
         for item in self._items:
             owner = None if item.guid_key is None else known.get(item.guid_key)
-            if owner is not None and not any(key in known for key in item.other_keys):
+            if owner is not None and owner not in {known.get(key) for key in item.other_keys}:
                 owners.add(owner)
         return sorted(owners)
 
@@ -197,17 +197,14 @@ def _shared(values: Iterable[tuple[str, Entry]]) -> set[str]:
 def _without_reused_guid(item: _Item, known: Mapping[int, int], headlines: Headlines) -> _Item:
     """Drop a guid that the feed gives to article after article, as one-entry feeds do.
 
-    That is so where the entry's stronger identities are known as another article, or where nothing but the
-    guid is known and no headline of its article is like the entry's: an edit that changes the URL keeps some
-    of the words.
+    That is so where nothing but the guid ties the entry to the guid's article, and no headline of that article
+    is like the entry's: an edit that changes the URL keeps some of the words.
     """
     owner = None if item.guid_key is None else known.get(item.guid_key)
     if owner is None:
         return item
-    owners = {known[key] for key in item.other_keys if key in known}
     told = headlines.get(owner, ())
-    is_other = bool(told) and not any(_alike(item.entry.title, headline) for headline in told)
-    is_reused = owner not in owners if owners else is_other
+    is_reused = bool(told) and not any(_alike(item.entry.title, headline) for headline in told)
     return replace(item, keys=item.other_keys) if is_reused else item
 
 
