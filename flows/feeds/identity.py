@@ -197,7 +197,7 @@ def _shared(values: Iterable[tuple[str, Entry]]) -> set[str]:
 def _without_reused_guid(item: _Item, known: Mapping[int, int], headlines: Headlines) -> _Item:
     """Drop a guid that the feed gives to article after article, as one-entry feeds do.
 
-    That is so where nothing but the guid ties the entry to the guid's article, and no headline of that article
+    That is so where nothing but the guid ties the entry to its article, and no headline of that article
     is like the entry's: an edit that changes the URL keeps some of the words.
     """
     owner = None if item.guid_key is None else known.get(item.guid_key)
