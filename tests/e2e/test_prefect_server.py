@@ -79,7 +79,8 @@ def test_the_server_holds_the_run_its_tasks_and_its_report(prefect_server, run_t
     assert {task["state_type"] for task in tasks} == {"COMPLETED"}
     (artifact,) = post(prefect_server, "artifacts/filter", this_run)
     assert artifact["key"] == "monitor-report"
-    assert f"| New articles | {report['new_articles']} |" in artifact["data"]
+    joined = f"{report['new_articles']} ({report['joined_stories']} joined stories)"
+    assert f"| New articles | {joined} |" in artifact["data"]
     assert not (tmp_path / "data" / "prefect").exists()
 
 
