@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from models.encode import Encoder, Vectors, load_encoder
-from models.evaluate import LabelledArticle, read_labelled
-from models.fit_zero_shot import fit_logistic, label_matrix, summarize
+from models.evaluate import LabelledArticle, label_matrix, read_labelled
+from models.fit_zero_shot import fit_logistic, summarize
 from models.fitted import PATH, FittedFile, FittedTopic, Line, Weights, hash_definition, save_fitted
 from models.lexical import Lexicon, build_lexicon
 from models.manifest import mark_file

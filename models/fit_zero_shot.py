@@ -23,7 +23,7 @@ import numpy.typing as npt
 from models.background import PATH as BACKGROUND
 from models.background import Background, save_background
 from models.encode import FOLDER, Encoder, Vectors, load_encoder
-from models.evaluate import LabelledArticle, evaluate_scores, read_labelled
+from models.evaluate import LabelledArticle, evaluate_scores, label_matrix, read_labelled
 from models.held_out import LIKENESS, Draw, LabelledSet, Within, draw_definition, measure_draw
 from models.lexical import build_lexicon
 from models.manifest import CARD, mark_file
@@ -67,19 +67,6 @@ def build_background(data: Path, encoder: Encoder, dev: LabelledSet, within: Vec
     covariance = np.cov(vectors.T, dtype=np.float64).astype(np.float32)
     neighbourhoods = gather_neighbourhoods(near[strange], pool, lexicon, count=NEIGHBOURHOODS, seed=SEED)
     return Background(vectors.mean(axis=0), covariance, within, lexicon, neighbourhoods)
-
-
-def label_matrix(articles: Sequence[LabelledArticle], topics: Sequence[Topic]) -> Floats:
-    """Return labels (articles, topics): 1, 0, or NaN where unsure."""
-    return np.array(
-        [
-            [
-                np.nan if topic.name in article.unsure else float(topic.name in article.topics)
-                for topic in topics
-            ]
-            for article in articles
-        ]
-    )
 
 
 def read_set(path: Path, topics: Sequence[Topic], encoder: Encoder) -> LabelledSet:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.evaluate import LabelledArticle
-from models.fit_zero_shot import Measured, calibrate_without, fit_calibration, fit_logistic, label_matrix
+from models.evaluate import LabelledArticle, label_matrix
+from models.fit_zero_shot import Measured, calibrate_without, fit_calibration, fit_logistic
 from models.held_out import Draw
 from models.topics import default_topics
 from models.zero_shot import PATH

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from models.background import load_background
-from models.evaluate import LabelledArticle
-from models.fit_zero_shot import label_matrix
+from models.evaluate import LabelledArticle, label_matrix
 from models.held_out import LabelledSet, Within, draw_definition, measure_draw
 from models.topics import default_topics
 
