@@ -33,6 +33,7 @@ from flows.newsroom import Newsroom
 from flows.run import MonitorOptions, MonitorRun
 from models.topics import default_topics, load_topics
 from storage.database import Database
+from storage.due import load_due
 from storage.folder import history_path, lock_data_folder, throwaway_copy
 from storage.following import load_followed, load_unfollowed
 from storage.topics import newest_topics
@@ -111,6 +112,25 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
         coverage_jump=settings.coverage_jump,
         feedback_days=settings.feedback_days,
     )
+
+
+def due_times(settings: Settings, request: Request) -> list[datetime | None]:
+    """Give when feeds and alerts come up next, see `storage.due`; a run must have been before.
+
+    Raises: SettingsError if there are no feeds to poll, StorageError.
+    """
+    db = Database(history_path(settings.data))
+    urls = [feed.url for feed in _choose_feeds(settings, request, db)]
+    with db.read() as con:
+        return load_due(con, urls)
+
+
+def require_feeds(settings: Settings, request: Request) -> None:
+    """Refuse to go on for ever with the sample newsroom. Raises: SettingsError."""
+    if not _choose_feeds(settings, request, Database(history_path(settings.data))):
+        raise SettingsError(
+            "No feeds to poll: follow one with `tocsin feeds add`, or give --feeds or TOCSIN_FEEDS"
+        )
 
 
 def topics_in_use(settings: Settings) -> tuple[Topic, ...]:

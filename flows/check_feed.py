@@ -103,14 +103,12 @@ class _Witness:
 
     async def note_answer(self, response: Any) -> None:
         """Be an event hook of the client, which calls it before the body is read."""
-        stream = response.extensions.get("network_stream")
-        server = stream.get_extra_info("server_addr") if stream else None
         location = response.headers.get("location") if response.has_redirect_location else None
         self.hops.append(
             Hop(
                 url=without_credentials(str(response.request.url)),
                 status=response.status_code,
-                address=str(server[0]) if server else None,
+                address=response.extensions.get("server_address"),
                 redirected_to=without_credentials(location) if location else None,
             )
         )

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Display(Protocol):
@@ -33,8 +35,11 @@ class Display(Protocol):
 class PlainDisplay:
     """Shows no progress; alerts go to standard output."""
 
-    def __init__(self) -> None:
-        self.alerts = Console(highlight=False)
+    @cached_property
+    def alerts(self) -> Console:
+        from rich.console import Console  # noqa: PLC0415  slow to load, and seldom needed
+
+        return Console(highlight=False)
 
     def start_step(self, step: str, total: int) -> None:
         """Ignore the step."""

@@ -1,4 +1,4 @@
-"""The step that judges a batch: which articles are new, what they are about, and which of them ring."""
+"""What a batch's new articles are about, and which of them ring."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 
 from flows.alerts.decide import AlertRules, Match, decide_alerts, find_matches, select_matches, stopped_by
 from flows.display import current_display
-from flows.feeds.identity import Identified, Identities
+from flows.feeds.identity import Identified
 from flows.feeds.language import detect_language
 from flows.run import Batch, MonitorRun
 from flows.stories import count_outlets, tie_stories
 from models.explain import Match as Explained
 from models.explain import explain_matches
 from models.text import compose_text
-from storage import alerts, articles, stories
+from storage import alerts, stories
 from tocsin.types import Article, Reason, Score
 
 # A claimed date older than this is not news, whatever feed it turns up in.
@@ -27,12 +27,8 @@ MAX_AGE = timedelta(days=7)
 SHORT_SUMMARY = 200
 
 
-def judge_batch(run: MonitorRun, batch: Batch) -> None:
-    """Tell new articles from those seen, score them, and decide which of them ring."""
-    now = run.clock()
-    identify_batch(run, batch, now=now)
-    if not batch.identified.articles:
-        return
+def judge_articles(run: MonitorRun, batch: Batch, now: datetime) -> None:
+    """Score the batch's new articles, tie them to stories, and decide which of them ring."""
     with run.report.timing("languages"):
         batch.identified = _with_languages(batch.identified)
     if run.options.full_text:
@@ -44,24 +40,6 @@ def judge_batch(run: MonitorRun, batch: Batch) -> None:
         tie_stories(run, batch, now)
     with run.report.timing("decide"):
         _decide(run, batch, now)
-
-
-def identify_batch(run: MonitorRun, batch: Batch, *, now: datetime) -> None:
-    """Tell the batch's new articles from those seen before."""
-    with run.report.timing("identify"):
-        identities = Identities(batch.polled)
-        batch.identified = _tie(run, identities, now)
-    run.report.new_articles += len(batch.identified.articles)
-
-
-def _tie(run: MonitorRun, identities: Identities, now: datetime) -> Identified:
-    if not identities.keys:  # nothing changed: the commonest poll, not worth opening the file for
-        return identities.tie({}, now=now)
-    with run.db.read() as con:
-        known = articles.find_known(con, identities.keys)
-        doubtful = identities.doubtful_articles(known)
-        headlines = articles.load_headlines(con, doubtful) if doubtful else {}
-    return identities.tie(known, now=now, headlines=headlines)
 
 
 def _with_languages(found: Identified) -> Identified:

@@ -17,13 +17,13 @@ from flows.feedback import read_feedback
 from flows.feeds.health import find_warnings
 from flows.feeds.poll import poll_feeds
 from flows.feeds.schedule import due_feeds, hold_back, schedule_poll
-from flows.judge import judge_batch
+from flows.identify import judge_batch
 from flows.report import FeedFailure
 from flows.run import Batch, MonitorRun
 from flows.tell import deliver_outbox
 from flows.warn import compose_warnings
 from models.topics import default_topics
-from storage import alerts, articles, feeds, runs, scores, stories, topics
+from storage import alerts, articles, feeds, runs, topics
 from tocsin.errors import StorageError, TocsinError
 from tocsin.types import Feed, FeedState, FetchFailed
 
@@ -116,17 +116,20 @@ def store_batch(run: MonitorRun, batch: Batch) -> None:
         articles.store_articles(
             con, run.run_id, articles=found.articles, sightings=found.sightings, keys=found.keys
         )
-        stories.store_ties(con, run.run_id, batch.ties)
-        _store_scores(run, batch, con, now)
+        if batch.scores is not None:
+            _store_judgement(run, batch, con, now)
         alerts.store_alerts(con, run.run_id, batch.alerts)
         _warn_operator(run, con, states, now)
     _report_failures(run, batch, states)
     batch.forget()
 
 
-def _store_scores(run: MonitorRun, batch: Batch, con: Any, now: datetime) -> None:
-    if batch.embeddings is None or batch.scores is None:
-        return
+def _store_judgement(run: MonitorRun, batch: Batch, con: Any, now: datetime) -> None:
+    from storage import scores, stories  # noqa: PLC0415  with numpy and pyarrow, which a quiet poll can spare
+
+    assert batch.embeddings is not None  # noqa: S101  scores come of them
+    assert batch.scores is not None  # noqa: S101  asked before
+    stories.store_ties(con, run.run_id, batch.ties)
     encoder, heads = run.judge()
     unread = [article.article_id for article in batch.unscored]
     scores.mark_unscored(con, encoder.revision, unread, reason=scores.LANGUAGE, now=now)

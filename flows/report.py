@@ -123,6 +123,20 @@ class RunReport:
         asked = self.fetched + self.not_modified + self.failed
         return not self.delivery_errors and (self.failed < asked or asked == 0)
 
+    @property
+    def did_anything(self) -> bool:
+        """Tell whether a line about the run is worth a person's time."""
+        return bool(self.new_articles or self.alerts.decided or self.failures or self.delivery_errors)
+
+    def to_line(self) -> str:
+        """Give the run in one line, for a log that people read."""
+        polled = self.fetched + self.not_modified + self.failed
+        line = (
+            f"{polled} feeds polled ({self.failed} failed), {self.new_articles} new articles, "
+            f"{self.alerts.decided} alerts, {self.alerts.pending} waiting"
+        )
+        return "; ".join([line, *self.delivery_errors])
+
     def to_dict(self) -> dict[str, object]:
         """Give the report as plain values, ready for JSON."""
         return asdict(self)

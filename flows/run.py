@@ -6,25 +6,26 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from flows.alerts.outlet import Outlet
 from flows.feeds.identity import Identified
 from flows.feeds.options import PollOptions
 from flows.feeds.poll import Brakes
 from flows.report import RunReport
-from models.choose import open_encoder
-from models.cross_encoder import load_cross_encoder
-from models.encode import Encoder, load_encoder
-from models.heads import Heads, build_heads
-from models.refine import Refiner
-from models.stories import Known, Storyteller, load_storyteller
 from storage.database import Database
-from storage.scores import DIMENSIONS
 from tocsin.errors import SettingsError
 from tocsin.types import Alert, Article, Ballot, Feed, FeedState, Polled, StoryTie, Topic
+
+# Models take longer to load than many a poll: what brings no new article does without them.
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from models.encode import Encoder
+    from models.heads import Heads
+    from models.refine import Refiner
+    from models.stories import Known, Storyteller
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +95,23 @@ class MonitorRun:
     def judge(self) -> tuple[Encoder, Heads]:
         """Load the encoder and build the heads when the first article needs them."""
         if self._judge is None:
+            from models.heads import build_heads  # noqa: PLC0415
+
             encoder = self._open_encoder()
             heads = build_heads(self.topics, encoder)
             if self.options.cross_encoder is not None:
+                from models.cross_encoder import load_cross_encoder  # noqa: PLC0415
+                from models.refine import Refiner  # noqa: PLC0415
+
                 self.refiner = Refiner(load_cross_encoder(self.options.cross_encoder), heads)
             self._judge = encoder, heads
         return self._judge
 
     def _open_encoder(self) -> Encoder:
+        from models.choose import open_encoder  # noqa: PLC0415
+        from models.encode import load_encoder  # noqa: PLC0415
+        from storage.scores import DIMENSIONS  # noqa: PLC0415
+
         chosen = self.options.encoder
         if chosen is None:
             return load_encoder()
@@ -116,6 +126,8 @@ class MonitorRun:
     def storyteller(self) -> Storyteller:
         """Load the rule of stories when the first article needs it."""
         if self._storyteller is None:
+            from models.stories import load_storyteller  # noqa: PLC0415
+
             self._storyteller = load_storyteller()
         return self._storyteller
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 import duckdb
-import pyarrow as pa
 
-from storage.arrow import (
+from storage.database import Database
+from storage.rows import (
     BIGINT,
     DOUBLE,
     INSTANT,
@@ -20,10 +20,10 @@ from storage.arrow import (
     TEXTS,
     Columns,
     as_utc,
-    build_table,
+    build_column,
+    build_rows,
     incoming,
 )
-from storage.database import Database
 from tocsin.errors import StorageError
 from tocsin.types import Alert, AlertState, Delivery, Reason, Told
 
@@ -68,7 +68,7 @@ def store_alerts(con: duckdb.DuckDBPyConnection, run_id: str, alerts: Iterable[A
     rows = [_write_alert(alert, run_id) for alert in alerts]
     if not rows:
         return 0
-    with incoming(con, build_table(_ALERTS, rows)):
+    with incoming(con, build_rows(_ALERTS, rows)):
         added = con.execute(
             f"""
             INSERT INTO alerts ({_ALERT_NAMES})
@@ -83,7 +83,7 @@ def store_alerts(con: duckdb.DuckDBPyConnection, run_id: str, alerts: Iterable[A
 
 def alerted_pairs(con: duckdb.DuckDBPyConnection, article_ids: Sequence[int]) -> set[tuple[int, str]]:
     """Find the (article id, channel) pairs of these articles for which an alert was decided."""
-    with incoming(con, pa.table({"article_id": pa.array(article_ids, BIGINT)})):
+    with incoming(con, build_column("article_id", BIGINT, article_ids)):
         rows = con.execute(
             "SELECT article_id, channel FROM alerts SEMI JOIN incoming USING (article_id)"
         ).fetchall()
@@ -95,7 +95,7 @@ def load_told(con: duckdb.DuckDBPyConnection, story_ids: Sequence[int]) -> dict[
 
     An alert from before there were stories counts for the story that began with its article.
     """
-    with incoming(con, pa.table({"story_id": pa.array(story_ids, BIGINT)})):
+    with incoming(con, build_column("story_id", BIGINT, story_ids)):
         rows = con.execute(
             """
             SELECT

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import duckdb
-import pyarrow as pa
 
-from storage.arrow import BIGINT, INSTANT, TEXT, Columns, build_table, incoming
+from storage.rows import BIGINT, INSTANT, TEXT, Columns, build_column, build_rows, incoming
 from tocsin.types import Article, Sighting
 
 _ARTICLES: Columns = {
@@ -38,7 +37,7 @@ _SEEN: Columns = {"key": BIGINT, "article_id": BIGINT}
 
 def find_known(con: duckdb.DuckDBPyConnection, keys: Sequence[int]) -> dict[int, int]:
     """Map those of the identity keys that were seen before to their article ids."""
-    with incoming(con, pa.table({"key": pa.array(keys, BIGINT)})):
+    with incoming(con, build_column("key", BIGINT, keys)):
         rows = con.execute("SELECT key, article_id FROM seen SEMI JOIN incoming USING (key)").fetchall()
     return dict(rows)
 
@@ -46,7 +45,7 @@ def find_known(con: duckdb.DuckDBPyConnection, keys: Sequence[int]) -> dict[int,
 def load_headlines(con: duckdb.DuckDBPyConnection, article_ids: Sequence[int]) -> dict[int, list[str]]:
     """Find every headline that feeds gave these articles, sorted."""
     found: dict[int, list[str]] = {}
-    with incoming(con, pa.table({"article_id": pa.array(article_ids, BIGINT)})):
+    with incoming(con, build_column("article_id", BIGINT, article_ids)):
         rows = con.execute(
             "SELECT DISTINCT article_id, title FROM entries SEMI JOIN incoming USING (article_id) "
             "ORDER BY ALL"
@@ -78,7 +77,7 @@ def store_articles(
 def _add_articles(con: duckdb.DuckDBPyConnection, rows: Sequence[Sequence[object]]) -> int:
     if not rows:
         return 0
-    with incoming(con, build_table(_ARTICLES, rows)):
+    with incoming(con, build_rows(_ARTICLES, rows)):
         added = con.execute(
             f"""
             INSERT INTO articles ({", ".join(_ARTICLES)})
@@ -92,7 +91,7 @@ def _add_articles(con: duckdb.DuckDBPyConnection, rows: Sequence[Sequence[object
 def _add_entries(con: duckdb.DuckDBPyConnection, rows: Sequence[Sequence[object]]) -> None:
     if not rows:
         return
-    with incoming(con, build_table(_ENTRIES, rows)):
+    with incoming(con, build_rows(_ENTRIES, rows)):
         con.execute(
             f"""
             INSERT INTO entries ({", ".join(_ENTRIES)})
@@ -105,7 +104,7 @@ def _add_entries(con: duckdb.DuckDBPyConnection, rows: Sequence[Sequence[object]
 def _add_seen(con: duckdb.DuckDBPyConnection, keys: Mapping[int, int]) -> None:
     if not keys:
         return
-    with incoming(con, build_table(_SEEN, list(keys.items()))):
+    with incoming(con, build_rows(_SEEN, list(keys.items()))):
         con.execute(
             "INSERT INTO seen (key, article_id) "
             "SELECT key, article_id FROM incoming ANTI JOIN seen USING (key)"

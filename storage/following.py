@@ -12,8 +12,8 @@ from typing import Any
 
 import duckdb
 
-from storage.arrow import INSTANT, INTEGER, TEXT, Columns, as_utc, build_table, incoming
 from storage.feeds import load_states, save_feeds, save_states
+from storage.rows import INSTANT, INTEGER, TEXT, Columns, as_utc, build_column, build_rows, incoming
 from tocsin.types import Feed
 
 _FOLLOWING: Columns = {"url": TEXT, "position": INTEGER, "followed_at": INSTANT}
@@ -77,7 +77,7 @@ def follow_feeds(con: duckdb.DuckDBPyConnection, feeds: Iterable[Feed], now: dat
     added = [url for url in unique if url not in followed]
     [(last,)] = con.execute("SELECT coalesce(max(position), 0) FROM following").fetchall()
     rows = [(url, last + number, now) for number, url in enumerate(added, start=1)]
-    with incoming(con, build_table(_FOLLOWING, rows)):
+    with incoming(con, build_rows(_FOLLOWING, rows)):
         con.execute("DELETE FROM following WHERE url IN (SELECT url FROM incoming)")
         con.execute(
             "INSERT INTO following (url, position, followed_at) "
@@ -88,7 +88,7 @@ def follow_feeds(con: duckdb.DuckDBPyConnection, feeds: Iterable[Feed], now: dat
 
 def unfollow_feeds(con: duckdb.DuckDBPyConnection, urls: Iterable[str], now: datetime) -> int:
     """Stop following these feeds; give how many were followed until now. Nothing else is forgotten."""
-    with incoming(con, build_table({"url": TEXT}, [(url,) for url in dict.fromkeys(urls)])):
+    with incoming(con, build_column("url", TEXT, dict.fromkeys(urls))):
         changed = con.execute(
             "UPDATE following SET unfollowed_at = ? "
             "WHERE unfollowed_at IS NULL AND url IN (SELECT url FROM incoming)",

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from storage.arrow import BIGINT, TEXT, incoming
+from storage.rows import BIGINT, build_column, incoming
 from tocsin.errors import StorageError
 
 DIMENSIONS = 384
@@ -65,7 +65,7 @@ def store_embeddings(
     flat = pa.array(np.ascontiguousarray(embeddings, np.float32).ravel())
     table = pa.table(
         {
-            "article_id": pa.array(article_ids, BIGINT),
+            "article_id": pa.array(article_ids, pa.int64()),
             "embedding": pa.FixedSizeListArray.from_arrays(flat, DIMENSIONS),
         }
     )
@@ -95,7 +95,7 @@ def mark_unscored(
     """
     if not article_ids:
         return
-    with incoming(con, pa.table({"article_id": pa.array(article_ids, BIGINT)})):
+    with incoming(con, build_column("article_id", BIGINT, article_ids)):
         con.execute(
             """
             INSERT INTO unscored (article_id, encoder_revision, reason, marked_at)
@@ -145,7 +145,7 @@ def _flatten(block: ScoreBlock) -> pa.Table:
             "article_id": np.repeat(np.asarray(block.article_ids, np.int64), topics),
             "topic": _tile(block.topics, articles),
             "topic_version": _tile(block.versions, articles),
-            "encoder_revision": pa.repeat(pa.scalar(block.encoder_revision, TEXT), count),
+            "encoder_revision": pa.repeat(pa.scalar(block.encoder_revision, pa.string()), count),
             "head": _name_heads(block),
             "score": pa.array(np.ascontiguousarray(block.values, np.float32).ravel()),
         }
@@ -153,14 +153,14 @@ def _flatten(block: ScoreBlock) -> pa.Table:
 
 
 def _tile(names: Sequence[str], times: int) -> pa.StringArray:
-    return pa.array(list(names) * times, TEXT)
+    return pa.array(list(names) * times, pa.string())
 
 
 def _name_heads(block: ScoreBlock) -> pa.StringArray:
     names = list(block.heads) * len(block.article_ids)
     for (row, column), head in block.refined.items():
         names[row * len(block.heads) + column] = head
-    return pa.array(names, TEXT)
+    return pa.array(names, pa.string())
 
 
 def _are_unique(values: Sequence[object]) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from storage.arrow import BIGINT, DOUBLE, TEXT, Columns, build_table, incoming
+from storage.rows import BIGINT, DOUBLE, TEXT, Columns, build_column, build_rows, incoming
 from storage.scores import DIMENSIONS
 from tocsin.types import StoryArticle, StoryTie
 
@@ -55,7 +55,7 @@ def store_ties(con: duckdb.DuckDBPyConnection, run_id: str, ties: Iterable[Story
     rows = [(tie.story_id, tie.article_id, tie.likelihood, run_id) for tie in ties]
     if not rows:
         return 0
-    with incoming(con, build_table(_TIES, rows)):
+    with incoming(con, build_rows(_TIES, rows)):
         added = con.execute(
             """
             INSERT INTO story_articles (story_id, article_id, likelihood, run_id)
@@ -76,7 +76,7 @@ def store_ties(con: duckdb.DuckDBPyConnection, run_id: str, ties: Iterable[Story
 
 def load_outlets(con: duckdb.DuckDBPyConnection, story_ids: Sequence[int]) -> dict[int, frozenset[str]]:
     """Load the outlets of each of these stories, in small letters; one that is not stored is absent."""
-    with incoming(con, pa.table({"story_id": pa.array(story_ids, BIGINT)})):
+    with incoming(con, build_column("story_id", BIGINT, story_ids)):
         rows = con.execute(
             """
             SELECT story_id, list(DISTINCT lower(outlet))

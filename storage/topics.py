@@ -7,7 +7,7 @@ from datetime import datetime
 
 import duckdb
 
-from storage.arrow import DOUBLE, INTEGER, TEXT, Columns, build_table, incoming
+from storage.rows import DOUBLE, INTEGER, TEXT, Columns, build_rows, incoming
 from tocsin.types import Topic
 
 _TOPICS: Columns = {
@@ -29,7 +29,7 @@ def record_topics(
     """
     rows = [_write_topic(position, topic) for position, topic in enumerate(topics)]
     if _newest_set(con) != [(topic.name, topic.version) for topic in topics]:
-        with incoming(con, build_table(_TOPICS, rows)):
+        with incoming(con, build_rows(_TOPICS, rows)):
             _add_versions(con, run_id, now)
             _add_edition(con, run_id, now)
     return {topic.name: topic.version for topic in topics}

@@ -26,7 +26,8 @@ Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, m
 class Topic(BaseModel):
     """What a person wants to watch; Prefect renders it as a form."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built when first needed: that takes longer than polling thirty unchanged feeds.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     name: Annotated[
         str,

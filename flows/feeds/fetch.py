@@ -21,8 +21,9 @@ from flows.feeds.decode import ACCEPT_ENCODING, GZIP_MAGIC, BodyDecoder, too_big
 from flows.feeds.failures import describe_status, severity_of
 from flows.feeds.hints import read_pace_hints
 from flows.feeds.learn import asks_moved, may_ask_conditionally, should_test_validators
-from flows.feeds.network import CheckedBackend, CheckedTransport, Resolve, resolve_host
+from flows.feeds.network import Dialer, Resolve, resolve_host
 from flows.feeds.options import DEFAULTS, PollOptions
+from flows.feeds.transport import CheckedTransport
 from flows.feeds.urls import loggable, without_credentials
 from tocsin.errors import FeedError
 from tocsin.types import (
@@ -116,9 +117,9 @@ def open_client(options: PollOptions = DEFAULTS, *, resolve: Resolve = resolve_h
     """Open the one client of a poll: no proxies, no cookies, no redirects of its own, checked addresses."""
     for noisy in ("httpx", "httpcore"):  # they print whole URLs, which may hold secrets
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    backend = CheckedBackend(options.allow_networks, resolve)
+    dialer = Dialer(options.allow_networks, _tls_context, resolve)
     return httpx.AsyncClient(
-        transport=CheckedTransport(backend, _tls_context, connections=options.concurrency),
+        transport=CheckedTransport(dialer, most_idle=options.concurrency),
         headers={"User-Agent": options.user_agent, "Accept": _ACCEPT, "Accept-Encoding": ACCEPT_ENCODING},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         timeout=httpx.Timeout(options.read_seconds, connect=options.connect_seconds),
@@ -130,7 +131,9 @@ def open_client(options: PollOptions = DEFAULTS, *, resolve: Resolve = resolve_h
 @cache
 def _tls_context() -> ssl.SSLContext:
     """The trusted authorities, read once a process: that takes as long as twenty answers of 304."""
-    return httpx.create_ssl_context(trust_env=False)
+    context = httpx.create_ssl_context(trust_env=False)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
 
 
 async def fetch_feed(
@@ -271,7 +274,8 @@ async def _test_validators(client: Client, attempt: _Attempt, outcome: Fetched) 
 
 
 async def _read(response: httpx.Response, attempt: _Attempt) -> FetchOutcome:
-    attempt.hints = read_pace_hints(response.headers, attempt.now)
+    # A plain mapping: httpx looks through all headers for each that it is asked for.
+    attempt.hints = read_pace_hints(dict(response.headers.items()), attempt.now)
     if response.status_code == 304 and _is_conditional(response.request):
         return NotModified(attempt.exchange(), _validators(response, attempt), attempt.hints)
     if response.status_code not in _WITH_BODY:

@@ -32,8 +32,9 @@ def _max_age(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     stated = _MAX_AGE.search(cache_control)
     if stated:
         return timedelta(seconds=int(stated.group(1))) or None
-    # Expires counts from the server's own clock, which may be wrong.
-    return _until(headers.get("expires", ""), _http_date(headers.get("date", "")) or now)
+    expires = headers.get("expires", "")
+    # It counts from the server's own clock, which may be wrong.
+    return _until(expires, _http_date(headers.get("date", "")) or now) if expires else None
 
 
 def _until(value: str, start: datetime) -> timedelta | None:
@@ -42,6 +43,8 @@ def _until(value: str, start: datetime) -> timedelta | None:
 
 
 def _http_date(value: str) -> datetime | None:
+    if not value:
+        return None
     try:
         moment = parsedate_to_datetime(value)
     except (ValueError, TypeError, IndexError, OverflowError):

@@ -6,20 +6,17 @@ redirect nor DNS that changes its mind can lead into a private network.
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Any
 
-import anyio.to_thread
-import httpcore
 import httpx
 
 from flows.feeds.options import Network
-from flows.feeds.stream import SocketOption, connect_by_number
+from flows.feeds.stream import PlainStream, Stream, connect_by_number
 from tocsin.errors import FeedError
 
 Address = IPv4Address | IPv6Address
@@ -40,6 +37,12 @@ _NEVER: tuple[Network, ...] = (
     IPv6Network("3fff::/20"),
 )
 _MAX_ATTEMPTS = 4
+
+
+@lru_cache(maxsize=4096)
+def parse_address(text: str) -> Address:
+    """Read an address, IPv4 or IPv6, in numbers. Raises: ValueError."""
+    return ip_address(text)
 
 
 def is_allowed(address: Address, allow_networks: Sequence[Network] = ()) -> bool:
@@ -71,9 +74,11 @@ async def resolve_host(host: str, port: int) -> Sequence[str]:
         FeedError: `dns_unknown` if the name does not exist, `dns_failed` if nobody could say.
     """
     with suppress(ValueError):
-        return [str(ip_address(host))]
+        return [str(parse_address(host))]
     try:
         # Not asyncio's threads: it waits for them when it ends, and a resolver may take a minute.
+        import anyio.to_thread  # noqa: PLC0415  it is slow to load, and numbers need no resolver
+
         found = await anyio.to_thread.run_sync(
             lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), abandon_on_cancel=True
         )
@@ -86,39 +91,40 @@ async def resolve_host(host: str, port: int) -> Sequence[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-class CheckedBackend(httpcore.AsyncNetworkBackend):
-    """Resolves, checks and connects by number; TLS and the Host header keep the name."""
+class Dialer:
+    """Resolves, checks and connects by number; TLS and the Host header keep the name.
 
-    def __init__(self, allow_networks: Sequence[Network], resolve: Resolve = resolve_host) -> None:
+    `trust` gives the trusted authorities; it is called when the first server is asked by https.
+    """
+
+    def __init__(
+        self, allow_networks: Sequence[Network], trust: Trust, resolve: Resolve = resolve_host
+    ) -> None:
         self._allow_networks = tuple(allow_networks)
+        self._trust = trust
         self._resolve = resolve
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the interface is httpcore's
-        local_address: str | None = None,
-        socket_options: Iterable[SocketOption] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
+    async def dial(self, url: httpx.URL, *, seconds: float | None) -> Stream:
+        """Connect to a URL's server. Raises: FeedError, httpx.ConnectError, httpx.ConnectTimeout."""
+        host = url.raw_host.decode("ascii")
+        is_secret = url.scheme == "https"
+        plain = await self._connect(host, url.port or (443 if is_secret else 80), seconds)
+        return await plain.encrypt(self._trust(), host, seconds=seconds) if is_secret else plain
+
+    async def _connect(self, host: str, port: int, seconds: float | None) -> PlainStream:
         addresses = (await self._checked_addresses(host, port))[:_MAX_ATTEMPTS]
-        share = timeout / len(addresses) if timeout else None
+        share = seconds / len(addresses) if seconds and addresses else None
         for number, address in enumerate(addresses, start=1):
             try:
-                return await connect_by_number(
-                    address, port, timeout=share, local_address=local_address, socket_options=socket_options
-                )
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                return await connect_by_number(address, port, seconds=share)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
                 if number == len(addresses):
                     raise
-        raise httpcore.ConnectError(f"{host} has no address")
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        raise httpx.ConnectError(f"{host} has no address")
 
     async def _checked_addresses(self, host: str, port: int) -> list[str]:
         found = await self._resolve(host, port)
-        allowed = [text for text in found if is_allowed(ip_address(text), self._allow_networks)]
+        allowed = [text for text in found if is_allowed(parse_address(text), self._allow_networks)]
         if found and not allowed:
             raise FeedError(
                 "forbidden_address",
@@ -126,31 +132,3 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
                 "TOCSIN_ALLOW_NETWORKS can open its network",
             )
         return allowed
-
-
-class CheckedTransport(httpx.AsyncHTTPTransport):
-    """httpx's own transport over a pool whose connections are checked.
-
-    `trust` gives the trusted authorities; it is called when the first server is asked by https.
-    """
-
-    def __init__(self, backend: CheckedBackend, trust: Trust, *, connections: int) -> None:
-        # The base class takes no network backend, so its pool is built here instead of there.
-        self._pool = _Pool(
-            trust,
-            max_connections=connections,
-            max_keepalive_connections=connections,
-            keepalive_expiry=5.0,
-            network_backend=backend,
-        )
-
-
-class _Pool(httpcore.AsyncConnectionPool):
-    def __init__(self, trust: Trust, **options: Any) -> None:
-        super().__init__(**options)
-        self._trust = trust
-
-    def create_connection(self, origin: httpcore.Origin) -> httpcore.AsyncConnectionInterface:
-        if origin.scheme == b"https":
-            self._ssl_context = self._trust()
-        return super().create_connection(origin)

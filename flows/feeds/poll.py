@@ -9,12 +9,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from ipaddress import ip_address
 from typing import TypeVar
 
 from flows.feeds.failures import asks_to_stop, severity_of
 from flows.feeds.fetch import Client, fetch_feed, open_client
-from flows.feeds.network import Resolve, resolve_host
+from flows.feeds.network import Resolve, parse_address, resolve_host
 from flows.feeds.options import DEFAULTS, PollOptions
 from flows.feeds.pool import ParseJob, ParserPool
 from flows.feeds.urls import host_key, host_of, without_credentials
@@ -162,7 +161,7 @@ class _Pass:
 def _is_own_machine(url: str) -> bool:
     host = host_of(url)
     try:
-        return host == "localhost" or ip_address(host).is_loopback
+        return host == "localhost" or parse_address(host).is_loopback
     except ValueError:
         return False
 

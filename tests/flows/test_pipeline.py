@@ -13,7 +13,6 @@ import pytest
 from rich.console import Console
 
 from flows import pipeline
-from flows import run as run_module
 from flows.alerts.console import ConsoleOutlet
 from flows.feeds.options import PollOptions
 from flows.newsroom import Newsroom
@@ -37,7 +36,7 @@ PLAIN = "Swimming pool reopens after a year of repairs"
 
 @pytest.fixture(autouse=True)
 def _encoder_loaded_once(monkeypatch):
-    monkeypatch.setattr(run_module, "load_encoder", cache(load_encoder))
+    monkeypatch.setattr("models.encode.load_encoder", cache(load_encoder))
 
 
 @pytest.fixture
@@ -219,7 +218,7 @@ def test_an_encoder_that_does_not_fit_the_history_ends_the_run_before_any_feed_i
     class Wide:
         revision, dimensions = "wide-1", 768
 
-    monkeypatch.setattr(run_module, "open_encoder", lambda name, languages: Wide())
+    monkeypatch.setattr("models.choose.open_encoder", lambda name, languages: Wide())
     with pytest.raises(SettingsError, match=r"TOCSIN_ENCODER: wide gives 768 numbers .* holds 384"):
         monitor(serve((1, BAN, BAN_SUMMARY)), encoder="wide")
     assert newsroom.requests == []
@@ -250,7 +249,7 @@ def test_a_cross_encoder_moves_doubtful_scores_only_and_is_named_with_them(monit
         def entail(self, pairs):
             return np.ones(len(pairs))
 
-    monkeypatch.setattr(run_module, "load_cross_encoder", lambda name: Sure())
+    monkeypatch.setattr("models.cross_encoder.load_cross_encoder", lambda name: Sure())
     report = monitor(
         serve((1, BAN, BAN_SUMMARY), (2, "Lawmakers weigh rules for chatbots", "")), baseline=False
     ).report

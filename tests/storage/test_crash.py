@@ -33,10 +33,10 @@ def stop():
     sys.stdin.readline()
 
 class Stopping(Database):
-    def _close(self, con):
+    def _release(self, con):
         if sys.argv[2] == "after commit":
             stop()
-        super()._close(con)
+        super()._release(con)
 
 with Stopping(Path(sys.argv[1])).write() as con:
     start_run(con, "run-1", "monitor", now=datetime(2025, 1, 27, tzinfo=UTC))

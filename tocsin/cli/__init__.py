@@ -9,6 +9,7 @@ import click
 
 from tocsin import __version__
 from tocsin.errors import TocsinError
+from tocsin.tuning import relax_collection
 
 # Command name to the module of this package that defines it under the same name.
 _COMMANDS = {
@@ -17,6 +18,7 @@ _COMMANDS = {
     "feedback": "feedback",
     "feeds": "feeds",
     "monitor": "monitor",
+    "serve": "serve",
     "slack": "slack",
     "sql": "sql",
 }
@@ -45,6 +47,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; exit with 0, 1 (failed) or 2 (bad usage)."""
+    relax_collection()
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as wanted:

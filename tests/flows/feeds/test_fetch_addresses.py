@@ -3,9 +3,10 @@
 import asyncio
 from ipaddress import ip_network
 
+import httpx
 import pytest
 
-from flows.feeds.network import CheckedBackend, resolve_host
+from flows.feeds.network import Dialer, resolve_host
 from tocsin.errors import FeedError
 from tocsin.types import Fetched
 
@@ -53,8 +54,8 @@ def test_only_the_allowed_ones_of_several_addresses_are_connected_to():
     async def resolve(host, port):
         return ["10.0.0.1", "127.0.0.1", "169.254.169.254"]
 
-    backend = CheckedBackend((ip_network("127.0.0.0/8"),), resolve)
-    assert asyncio.run(backend._checked_addresses("news.example", 80)) == ["127.0.0.1"]
+    dialer = Dialer((ip_network("127.0.0.0/8"),), httpx.create_ssl_context, resolve)
+    assert asyncio.run(dialer._checked_addresses("news.example", 80)) == ["127.0.0.1"]
 
 
 @pytest.mark.parametrize(("reason", "severity"), [("dns_unknown", "soft"), ("dns_failed", "temporary")])

@@ -1,0 +1,93 @@
+"""`tocsin serve`: the main job day and night, in one process."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from tocsin.logging import configure_logging
+from tocsin.settings import export_prefect_defaults, load_settings
+
+
+@click.command()
+@click.option(
+    "--feeds", multiple=True, metavar="FILE_OR_URL", help="OPML file, text file or feed URL; repeatable."
+)
+@click.option("--topics", type=click.Path(path_type=Path), help="Topics file (YAML or JSON).")
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder. [default: TOCSIN_DATA or data/]")
+@click.option("--no-baseline", is_flag=True, help="Alert on a feed's first poll too.")
+@click.option("--full-text", is_flag=True, help="Fetch the pages of new articles too, and keep their text.")
+@click.option(
+    "--at-least-every",
+    type=click.IntRange(1, 3600),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="Look for new work this often, whatever is due.",
+)
+@click.option("--verbose", "-v", is_flag=True, help="Show the log on the screen.")
+def serve(  # noqa: PLR0913  click passes every option
+    *,
+    feeds: tuple[str, ...],
+    topics: Path | None,
+    data: Path | None,
+    no_baseline: bool,
+    full_text: bool,
+    at_least_every: int,
+    verbose: bool,
+) -> None:
+    """Run `monitor` whenever a feed or an alert is due, until stopped (Ctrl-C or SIGTERM).
+
+    A run that has begun is finished first; a second Ctrl-C ends it, and the next run completes the work.
+    """
+    settings = load_settings(data=data)
+    configure_logging(settings.data, level=settings.log_level, verbose=verbose)
+    export_prefect_defaults(settings)
+    from flows.assemble import Request, check_request, due_times, require_feeds  # noqa: PLC0415
+    from flows.monitor import monitor as monitor_flow  # noqa: PLC0415
+    from flows.serve import serve_runs  # noqa: PLC0415
+    from models.topics import load_topics  # noqa: PLC0415
+
+    chosen = load_topics(topics) if topics else None
+    request = Request(topics=chosen, feeds=feeds or None, baseline=not no_baseline, full_text=full_text)
+    check_request(settings, request)
+    require_feeds(settings, request)
+
+    def run_once() -> None:
+        report = monitor_flow(
+            topics=list(chosen) if chosen else None,
+            feeds=list(feeds) or None,
+            baseline=request.baseline,
+            full_text=full_text,
+            data=settings.data,
+        )
+        if report.did_anything:
+            click.echo(report.to_line())
+
+    stopping = _stop_on_signals()
+    click.echo("Serving; stop with Ctrl-C.")
+    serve_runs(
+        run_once,
+        lambda: due_times(settings, request),
+        wait=lambda pause: not stopping.wait(pause.total_seconds()),
+        clock=lambda: datetime.now(UTC),
+        at_least_every=timedelta(seconds=at_least_every),
+    )
+
+
+def _stop_on_signals() -> threading.Event:
+    """Give what the first SIGINT or SIGTERM sets; the second one ends the process as usual."""
+    stopping = threading.Event()
+
+    def stop(number: int, frame: object) -> None:
+        del frame
+        stopping.set()
+        signal.signal(number, signal.default_int_handler)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    return stopping
