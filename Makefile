@@ -13,7 +13,7 @@ EVAL ?= ../shared/eval
 UV_LOCK := $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --native-tls --upgrade
 
-.PHONY: help run test check gate format lock encoder emulator bench bench-poll bench-topics prove-delivery clean
+.PHONY: help run test check gate format lock encoder emulator bench bench-poll bench-topics bench-latency prove-delivery clean
 
 help: ## Print what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -66,6 +66,9 @@ bench-topics: $(VENV)-torch/.ready ## Print what topics of one's own cost and re
 
 bench-poll: $(VENV)/.dev $(VENV)-reader/.ready ## Print what polling costs beside newsboat and reader (needs nginx and newsboat)
 	@$(BIN)/python tests/bench/bench_poll.py --reader-python $(VENV)-reader/bin/python $(ARGS)
+
+bench-latency: $(VENV)/.dev emulator ## Print how long an alert takes from feed to Slack under `tocsin serve` (needs npm)
+	@$(BIN)/python tests/bench/bench_latency.py $(ARGS)
 
 prove-delivery: $(VENV)/.dev emulator ## Count alerts lost or doubled while network and process fail (needs npm; about 20 minutes)
 	@$(BIN)/python tests/bench/prove_delivery.py $(ARGS)
