@@ -19,6 +19,7 @@ _COMMANDS = {
     "monitor": "monitor",
     "slack": "slack",
     "sql": "sql",
+    "why": "why",
 }
 
 
