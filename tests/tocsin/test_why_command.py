@@ -179,6 +179,12 @@ def test_what_came_of_it_is_said_in_a_sentence(fill, ask, article, facts, outcom
     assert ask(article).stdout.rstrip().endswith(result["explanation"])
 
 
+def test_a_headline_cannot_write_to_the_terminal(fill, ask, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.BAN", replace(BAN, title="Ministry \x1b[31mbans\x1b[0m the app"))
+    fill()
+    assert "\x1b" not in ask("1").stdout + ask("ministry").stderr
+
+
 def test_a_topic_over_its_threshold_is_the_one_that_is_explained(fill, ask):
     under = replace(decision(rule="below_threshold"), topic="ships", score=0.45)
     fill(decisions=[under, decision(rule="low_tier")], scores=((0.9, 0.45), (0.6, 0.1), (0.1, 0.2)))

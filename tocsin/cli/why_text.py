@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from flows.alerts.safe_text import clean_text
 from flows.feeds.urls import without_credentials
 
 if TYPE_CHECKING:
@@ -73,8 +74,9 @@ def _conclude_alert(alert: AlertWay, what: str) -> tuple[str, str]:
 def describe(way: Way) -> Iterator[tuple[str, str]]:
     """Give the lines on an article's way, each with its label (empty where it goes on)."""
     article = way.article
-    yield "article", article.title
-    yield "", " · ".join(filter(None, [article.outlet, article.url, f"id {article.article_id}"]))
+    yield "article", clean_text(article.title)
+    said = [clean_text(article.outlet), clean_text(article.url or ""), f"id {article.article_id}"]
+    yield "", " · ".join(filter(None, said))
     yield "feed", _describe_feed(way)
     yield "seen", f"{_moment(article.first_seen_at)}, dated {_moment(way.published_at)}"
     yield "language", (way.language or "unknown") + (", not scored" if way.unscored else "")
@@ -83,12 +85,12 @@ def describe(way: Way) -> Iterator[tuple[str, str]]:
         yield "" if number else "scores", _describe_topic(topic)
     for number, alert in enumerate(way.alerts):
         yield "" if number else "alerts", f"{alert.alert_id}: {_conclude_alert(alert, _subject(alert))[1]}"
-    yield "outcome", conclude(way)[1]
+    yield "outcome", clean_text(conclude(way)[1])
 
 
 def describe_candidates(found: list[Candidate], most: int) -> str:
     """List the articles that a person may have meant."""
-    lines = [f"  {each.article_id}  {each.title} ({each.outlet})" for each in found[:most]]
+    lines = [f"  {each.article_id}  {clean_text(f'{each.title} ({each.outlet})')}" for each in found[:most]]
     rest = ["  and more"] if len(found) > most else []
     return "\n".join(["several articles fit; give one's id:", *lines, *rest])
 
@@ -99,7 +101,7 @@ def _subject(alert: AlertWay) -> str:
 
 def _describe_feed(way: Way) -> str:
     url = without_credentials(way.feed_url)
-    named = f"{way.feed} ({url})" if way.feed else url
+    named = f"{clean_text(way.feed)} ({url})" if way.feed else url
     others = len(set(way.carried_by) - {way.feed_url})
     also = f", also in {others} other feed{'s' if others > 1 else ''}" if others else ""
     seen_at = way.article.first_seen_at
@@ -114,7 +116,7 @@ def _describe_story(way: Way) -> str:
         return "none"
     articles = "1 article" if way.articles == 1 else f"{way.articles} articles"
     began = "" if way.story_id == way.article.article_id else f'; it began with "{way.story_title}"'
-    return f"{way.story_id}: {articles} in {', '.join(way.outlets)}{began}"
+    return f"{way.story_id}: " + clean_text(f"{articles} in {', '.join(way.outlets)}{began}")
 
 
 def _shown_topics(way: Way) -> list[TopicWay]:
@@ -126,7 +128,7 @@ def _shown_topics(way: Way) -> list[TopicWay]:
 def _describe_topic(topic: TopicWay) -> str:
     score = "no score" if topic.score is None else f"{topic.score:.3f}"
     threshold = "not watched now" if topic.threshold is None else f"threshold {topic.threshold:.3f}"
-    said = f": {topic.rule} - {topic.explanation}" if topic.rule else ""
+    said = clean_text(f": {topic.rule} - {topic.explanation}") if topic.rule else ""
     return f"{topic.topic} {score}, {threshold}{said}"
 
 
