@@ -27,7 +27,7 @@ def fit_threshold(topic: Topic, past: Iterable[StoryScore], days: float, tiers: 
         return floor
     kept = [each.score for each in past if each.topic == topic.name and _would_ring(each, topic, tiers)]
     wanted = round(topic.daily_budget * days)
-    return max(sorted(kept, reverse=True)[wanted - 1], floor) if wanted < len(kept) else floor
+    return sorted(kept, reverse=True)[wanted - 1] if wanted < len(kept) else floor
 
 
 def _would_ring(story: StoryScore, topic: Topic, tiers: OutletTiers) -> bool:

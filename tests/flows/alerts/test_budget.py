@@ -73,7 +73,7 @@ def test_a_topic_without_a_budget_keeps_its_threshold():
     ("told", "scores", "stopped"),
     [
         ((), (0.6, 0.7), set()),
-        ((), (0.6, 0.7, 0.8), {0}),  # the strongest of a batch ring, not the first
+        ((), (0.8, 0.6, 0.7), {1}),  # the strongest of a batch ring, not the first
         ((0.6, 0.7), (0.75,), {0}),
         ((0.6, 0.7), (0.8,), set()),  # half way from 0.6 to 1: clearly above the weakest of today
         ((0.6, 0.7, 0.9), (0.85, 0.9), {0}),  # one place is left of twice the budget
