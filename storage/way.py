@@ -26,6 +26,16 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedFact:
+    """How a feed fares, and when it was polled last."""
+
+    url: str
+    health: str
+    message: str | None
+    polled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class TopicWay:
     """What became of an article for one topic.
 
@@ -111,6 +121,19 @@ def find_by_words(con: duckdb.DuckDBPyConnection, words: Sequence[str]) -> list[
     whole = _find(con, "lower(title) = $value", " ".join(words).lower())
     each = " AND ".join(f"contains(lower(title), $value[{place}])" for place in range(1, len(words) + 1))
     return whole or _find(con, each, [word.lower() for word in words])
+
+
+def find_feeds_of(con: duckdb.DuckDBPyConnection, host: str) -> list[FeedFact]:
+    """Find the feeds of a host, or that brought articles of it, failing ones first; at most three."""
+    rows = con.execute(
+        """
+        SELECT url, health, last_message, polled_at FROM feed_health
+        WHERE contains(url, $host) OR url IN (SELECT feed_url FROM articles WHERE contains(url, $host))
+        ORDER BY health = 'ok', url LIMIT 3
+        """,
+        {"host": f"//{host}/"},
+    ).fetchall()
+    return [FeedFact(url, health, message, as_utc(polled_at)) for url, health, message, polled_at in rows]
 
 
 def _find(con: duckdb.DuckDBPyConnection, where: str, value: object) -> list[Candidate]:

@@ -124,6 +124,20 @@ def test_what_no_article_fits_is_an_error_with_exit_code_one(fill, ask, given):
     assert given in str(result.exception)
 
 
+def test_of_an_address_that_never_came_the_feeds_of_its_site_are_named_with_their_health(fill, ask, data):
+    fill()
+    with Database(history_path(data)).write() as con:
+        con.execute("UPDATE feeds SET failures = 4, succeeded_at = $now, polled_at = $now", {"now": NOW})
+        con.execute("UPDATE feeds SET last_message = 'Server answered 503'")
+    said = str(ask("https://a.example/never-came").exception)
+    assert (
+        "comes from https://feeds.example/rss (failing, polled 2026-11-20 12:00 UTC: Server answered 503)"
+        in said
+    )
+    assert "secret" not in said
+    assert "comes from" not in str(ask("https://nowhere.example/").exception)
+
+
 def test_the_whole_way_is_told_without_credentials(fill, ask):
     fill(alerts=[alert()], decisions=[decision(alert_id="a1")])
     result = ask("1")

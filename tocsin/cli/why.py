@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.feeds.urls import without_credentials
-from tocsin.cli.why_text import conclude, describe, describe_candidates
+from flows.feeds.urls import host_of, without_credentials
+from tocsin.cli.why_text import conclude, describe, describe_absence, describe_candidates
 from tocsin.errors import StorageError
 from tocsin.settings import load_settings
 
@@ -30,14 +30,16 @@ def why(*, article: tuple[str, ...], as_json: bool, data: Path | None) -> None:
     """
     from storage.database import Database  # noqa: PLC0415  DuckDB loads when it is needed
     from storage.folder import history_path  # noqa: PLC0415
-    from storage.way import MOST_CANDIDATES, load_way  # noqa: PLC0415
+    from storage.way import MOST_CANDIDATES, find_feeds_of, load_way  # noqa: PLC0415
 
     path = history_path(load_settings(data=data).data)
     with Database(path).read() as con:
         found = _find(con, " ".join(article))
         way = load_way(con, found[0]) if len(found) == 1 else None
+        host = host_of(" ".join(article))
+        feeds = find_feeds_of(con, host) if host and not found else []
     if not found:
-        raise StorageError(f"No article of the history fits {' '.join(article)!r}", path=path)
+        raise StorageError(describe_absence(" ".join(article), feeds), path=path)
     if way is None:
         raise click.UsageError(describe_candidates(found, MOST_CANDIDATES))
     click.echo(_to_json(way) if as_json else _to_text(way))

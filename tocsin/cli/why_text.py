@@ -10,7 +10,7 @@ from flows.alerts.safe_text import clean_text
 from flows.feeds.urls import without_credentials
 
 if TYPE_CHECKING:
-    from storage.way import AlertWay, Candidate, TopicWay, Way
+    from storage.way import AlertWay, Candidate, FeedFact, TopicWay, Way
 
 _SHOWN = 3
 _REASONS = {"language": "the encoder does not cover its language"}
@@ -93,6 +93,17 @@ def describe_candidates(found: list[Candidate], most: int) -> str:
     lines = [f"  {each.article_id}  {clean_text(f'{each.title} ({each.outlet})')}" for each in found[:most]]
     rest = ["  and more"] if len(found) > most else []
     return "\n".join(["several articles fit; give one's id:", *lines, *rest])
+
+
+def describe_absence(given: str, feeds: list[FeedFact]) -> str:
+    """Say that no article fits, and how the feeds fare that should have brought it."""
+    said = [
+        f"{without_credentials(feed.url)} ({feed.health}, polled {_moment(feed.polled_at)}"
+        f"{f': {feed.message}' if feed.message else ''})"
+        for feed in feeds
+    ]
+    known = f"; what is known of its site comes from {', '.join(said)}" if said else ""
+    return clean_text(f"No article of the history fits {given!r}{known}")
 
 
 def _subject(alert: AlertWay) -> str:
