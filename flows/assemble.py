@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
 from flows.alerts.console import CONSOLE, ConsoleOutlet
 from flows.alerts.outlet import Outlet
+from flows.alerts.quiet import QuietHours
+from flows.alerts.rules import AlertPolicy
 from flows.alerts.slack import SlackOutlet
 from flows.alerts.slack_api import SlackApi
 from flows.alerts.slack_votes import BallotReader, VoteRules
+from flows.alerts.tiers import OutletTiers, fold_outlet
 from flows.alerts.webhook import (
     SLACK_WEBHOOK_SETTING,
     WEBHOOK,
@@ -56,6 +60,7 @@ class Request:
     poll_all: bool = False
     dry_run: bool = False
     full_text: bool = False
+    max_age_days: int | None = None
 
 
 def check_request(settings: Settings, request: Request) -> None:
@@ -111,6 +116,25 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
         cross_encoder=settings.cross_encoder,
         coverage_jump=settings.coverage_jump,
         feedback_days=settings.feedback_days,
+        policy=_policy(settings, request),
+    )
+
+
+def _policy(settings: Settings, request: Request) -> AlertPolicy:
+    """Read what decides for all topics; a dry run shows at once what would ring later."""
+    days = settings.max_age_days if request.max_age_days is None else request.max_age_days
+    zone = UTC if settings.time_zone == "UTC" else ZoneInfo(settings.time_zone)
+    is_quiet_ever = (settings.quiet_hours or settings.quiet_weekends) and not request.dry_run
+    return AlertPolicy(
+        max_age=timedelta(days=days) if days else None,
+        tiers=OutletTiers(
+            first=frozenset(map(fold_outlet, settings.first_tier_outlets)),
+            low=frozenset(map(fold_outlet, settings.low_tier_outlets)),
+            muted=frozenset(map(fold_outlet, settings.muted_outlets)),
+        ),
+        quiet=QuietHours(zone, settings.quiet_hours, settings.quiet_weekends) if is_quiet_ever else None,
+        zone=zone,
+        hold_warnings=settings.hold_warnings,
     )
 
 

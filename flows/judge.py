@@ -5,24 +5,24 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 
-from flows.alerts.decide import AlertRules, Match, decide_alerts, find_matches, select_matches, stopped_by
+from flows.alerts.decide import decide_alerts, select_matches
+from flows.alerts.rules import Match, find_close, least_close, reaches_threshold
+from flows.alerts.trail import record_decisions
 from flows.display import current_display
+from flows.facts import load_waiting, make_rules, match_waiting
 from flows.feeds.identity import Identified
 from flows.feeds.language import detect_language
 from flows.run import Batch, MonitorRun
-from flows.stories import count_outlets, tie_stories
+from flows.stories import tie_stories
 from models.explain import Match as Explained
 from models.explain import explain_matches
 from models.text import compose_text
-from storage import alerts, stories
 from tocsin.types import Article, Reason, Score
 
-# A claimed date older than this is not news, whatever feed it turns up in.
-MAX_AGE = timedelta(days=7)
 # Characters below which a summary says too little to judge an article by, if its page was read.
 SHORT_SUMMARY = 200
 
@@ -106,43 +106,26 @@ def _score(run: MonitorRun, batch: Batch) -> None:
 
 
 def _decide(run: MonitorRun, batch: Batch, now: datetime) -> None:
-    matches = find_matches(batch.scored, _scores_that_count(run, batch), run.topics)
-    run.report.count_matches([match.topic.name for match in matches])
-    rules = _make_rules(run, batch, matches, now)
-    ringing = select_matches(matches, rules)
-    run.report.told_before += sum(stopped_by(match, rules) == "story_told" for match in matches)
+    close = find_close(batch.scored, _scores_that_count(run, batch), run.topics)
+    run.report.count_matches([match.topic.name for match in close if reaches_threshold(match)])
+    waiting = load_waiting(run, batch)
+    close += match_waiting(run, waiting)
+    rules = make_rules(run, batch, close, waiting, now=now)
+    ringing = select_matches(close, rules)
     batch.alerts = decide_alerts(ringing, _find_reasons(run, batch, ringing), rules)
+    before = {(each.article.article_id, each.topic): each.rule for each in waiting}
+    batch.decisions = record_decisions(close, batch.alerts, rules, before=before)
+    run.report.told_before += sum(each.rule == "story_told" for each in batch.decisions)
     run.report.alerts.decided += len(batch.alerts)
 
 
-def _make_rules(run: MonitorRun, batch: Batch, matches: Sequence[Match], now: datetime) -> AlertRules:
-    ids = sorted({match.article.article_id for match in matches})
-    placed = {tie.article_id: tie.story_id for tie in batch.ties}
-    about = sorted({placed[article_id] for article_id in ids})
-    with run.db.read() as con:
-        alerted = alerts.alerted_pairs(con, ids)
-        told = alerts.load_told(con, about)
-        known = stories.load_outlets(con, about)
-    return AlertRules(
-        now=now,
-        default_channel=run.options.channel,
-        quiet_feeds=_first_polls(batch) if run.options.baseline else frozenset(),
-        already_alerted=alerted,
-        max_age=MAX_AGE,
-        stories=placed,
-        told=told,
-        outlets=count_outlets(batch, known),
-        coverage_jump=run.options.coverage_jump,
-    )
-
-
 def _scores_that_count(run: MonitorRun, batch: Batch) -> Iterator[Score]:
-    """Give only the scores at or above their topic's threshold: most of a batch's never count."""
+    """Give only the scores that are close to their topic's threshold: most of a batch's never count."""
     assert batch.scores is not None  # noqa: S101  scored before
     encoder, heads = run.judge()
     # In double precision, as the database compares them later.
-    thresholds = np.array([topic.effective_threshold for topic in run.topics], np.float64)
-    for row, column in np.argwhere(batch.scores.astype(np.float64) >= thresholds).tolist():
+    least = np.array([least_close(topic) for topic in run.topics], np.float64)
+    for row, column in np.argwhere(batch.scores.astype(np.float64) >= least).tolist():
         topic = run.topics[column]
         yield Score(
             article_id=batch.scored[row].article_id,
@@ -170,7 +153,3 @@ def _find_reasons(run: MonitorRun, batch: Batch, matches: Sequence[Match]) -> di
         key: replace(reason, head=refined.get(key, reason.head))
         for key, reason in zip(keys, reasons, strict=True)
     }
-
-
-def _first_polls(batch: Batch) -> frozenset[str]:
-    return frozenset(state.url for _, state in batch.requests if state.baseline_at is None)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
+from typing import Annotated
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
+from pydantic import Field
 
 from flows.assemble import Request, open_run
 from flows.pipeline import Step, run_steps
@@ -25,6 +27,7 @@ def monitor(
     poll_all: bool = False,
     dry_run: bool = False,
     full_text: bool = False,
+    max_age_days: Annotated[int, Field(ge=0, le=3650)] | None = None,
     data: Path | None = None,
 ) -> RunReport:
     """Poll the due feeds once, score every new article for the topics, store it and deliver alerts.
@@ -36,6 +39,7 @@ def monitor(
         poll_all: Poll also the feeds that are not due yet.
         dry_run: Work on a throwaway copy of the data and print alerts instead of sending them.
         full_text: Fetch the pages of new articles too, where their sites allow it, and keep their text.
+        max_age_days: An article dated more days ago rings nobody; 0: however old. Empty: TOCSIN_MAX_AGE_DAYS.
         data: Data folder. Empty: TOCSIN_DATA, else data/.
     """
     request = Request(
@@ -45,6 +49,7 @@ def monitor(
         poll_all=poll_all,
         dry_run=dry_run,
         full_text=full_text,
+        max_age_days=max_age_days,
     )
     with open_run(load_settings(data=data), request, run_id=_run_id()) as run:
         run_steps(run, wrap=_as_task)

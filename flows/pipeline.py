@@ -21,9 +21,9 @@ from flows.identify import judge_batch
 from flows.report import FeedFailure
 from flows.run import Batch, MonitorRun
 from flows.tell import deliver_outbox
-from flows.warn import compose_warnings
+from flows.warn import compose_warnings, hold_warnings
 from models.topics import default_topics
-from storage import alerts, articles, feeds, runs, topics
+from storage import alerts, articles, decisions, feeds, runs, topics
 from tocsin.errors import StorageError, TocsinError
 from tocsin.types import Feed, FeedState, FetchFailed
 
@@ -119,6 +119,7 @@ def store_batch(run: MonitorRun, batch: Batch) -> None:
         if batch.scores is not None:
             _store_judgement(run, batch, con, now)
         alerts.store_alerts(con, run.run_id, batch.alerts)
+        decisions.store_decisions(con, run.run_id, batch.decisions)
         _warn_operator(run, con, states, now)
     _report_failures(run, batch, states)
     batch.forget()
@@ -152,6 +153,7 @@ def _warn_operator(run: MonitorRun, con: Any, states: Sequence[FeedState], now: 
     fresh = feeds.record_warnings(con, run.run_id, find_warnings(states, now), now)
     named = {feed.url: feed for feed in run.options.feeds}
     told = compose_warnings(fresh, named, channel=run.options.operator_channel, now=now)
+    told = hold_warnings(told, run.options.policy, now)
     run.report.feed_warnings += alerts.store_alerts(con, run.run_id, told)
 
 

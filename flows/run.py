@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from flows.alerts.outlet import Outlet
+from flows.alerts.rules import AlertPolicy
 from flows.feeds.identity import Identified
 from flows.feeds.options import PollOptions
 from flows.feeds.poll import Brakes
 from flows.report import RunReport
 from storage.database import Database
+from tocsin.decisions import Decision
 from tocsin.errors import SettingsError
 from tocsin.types import Alert, Article, Ballot, Feed, FeedState, Polled, StoryTie, Topic
 
@@ -37,7 +39,7 @@ class MonitorOptions:
     `operator_channel` where an operator hears of feeds that need a look.
     `full_text`: the pages of new articles are fetched too. `encoder` None: the shipped one.
     `cross_encoder` None: nobody is asked about doubtful scores. `coverage_jump`: see `AlertRules`.
-    `feedback_days`: how far back reactions are read.
+    `feedback_days`: how far back reactions are read. `policy`: what decides for all topics whether they ring.
     """
 
     feeds: tuple[Feed, ...]
@@ -53,6 +55,7 @@ class MonitorOptions:
     cross_encoder: str | None = None
     coverage_jump: float | None = None
     feedback_days: int = 0
+    policy: AlertPolicy = field(default_factory=AlertPolicy)
 
 
 class MonitorRun:
@@ -84,6 +87,7 @@ class MonitorRun:
         self.rng = random.Random(run_id)  # noqa: S311  spreads polls, guards nothing
         self.refiner: Refiner | None = None
         self.recent: Known | None = None
+        self.fitted: tuple[datetime, dict[str, float]] | None = None
         self._judge: tuple[Encoder, Heads] | None = None
         self._storyteller: Storyteller | None = None
 
@@ -154,3 +158,4 @@ class Batch:
         self.refined: dict[tuple[int, int], str] = {}
         self.ties: list[StoryTie] = []
         self.alerts: list[Alert] = []
+        self.decisions: list[Decision] = []

@@ -42,12 +42,12 @@ def as_story_article(article: Article) -> StoryArticle:
     )
 
 
-def count_outlets(batch: Batch, known: Mapping[int, frozenset[str]]) -> dict[int, int]:
-    """Count the outlets of the batch's stories: those stored, and those of the batch."""
+def gather_outlets(batch: Batch, known: Mapping[int, frozenset[str]]) -> dict[int, frozenset[str]]:
+    """Gather the outlets of the batch's stories, in small letters: those stored, and those of the batch."""
     found = {story: set(outlets) for story, outlets in known.items()}
     for article, tie in zip(batch.scored, batch.ties, strict=True):
         found.setdefault(tie.story_id, set()).add(article.outlet.lower())
-    return {story: len(outlets) for story, outlets in found.items()}
+    return {story: frozenset(outlets) for story, outlets in found.items()}
 
 
 def _load_known(run: MonitorRun, now: datetime) -> Known:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from flows.alerts.deliver import DeliveryReport, deliver_alerts
+from flows.alerts.hold import QuietOutbox
 from flows.display import current_display
 from flows.run import MonitorRun
-from flows.warn import compose_troubles
+from flows.warn import compose_troubles, hold_warnings
 from storage import alerts, troubles
 from tocsin.types import AlertState, ChannelTrouble
 
@@ -35,7 +36,7 @@ def deliver_outbox(run: MonitorRun) -> None:
 def _drain(run: MonitorRun) -> DeliveryReport:
     display = current_display()
     return deliver_alerts(
-        alerts.DuckOutbox(run.db),
+        QuietOutbox(alerts.DuckOutbox(run.db), run.options.policy),
         run.outlet_for,
         clock=run.clock,
         wait=time.sleep,
@@ -52,7 +53,7 @@ def _tell_operator(run: MonitorRun, report: DeliveryReport) -> Sequence[ChannelT
     with run.db.write() as con:
         fresh = troubles.record_troubles(con, run.run_id, report.troubles, report.worked, now)
         told = compose_troubles(fresh, channel=run.options.operator_channel, now=now)
-        alerts.store_alerts(con, run.run_id, told)
+        alerts.store_alerts(con, run.run_id, hold_warnings(told, run.options.policy, now))
     return fresh
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
+from flows.alerts.rules import AlertPolicy
 from tocsin.types import Alert, ChannelTrouble, Feed, FeedWarning
 
 OUTLET = "Tocsin"
@@ -39,6 +41,12 @@ def _compose(warning: FeedWarning, feed: Feed | None, channel: str, now: datetim
 def compose_troubles(troubles: Iterable[ChannelTrouble], *, channel: str, now: datetime) -> list[Alert]:
     """Make an alert for the operator's channel of each trouble that began `now`."""
     return [_compose_trouble(trouble, channel, now) for trouble in troubles]
+
+
+def hold_warnings(warnings: Sequence[Alert], policy: AlertPolicy, now: datetime) -> list[Alert]:
+    """Let warnings that were made in quiet hours wait for their end, unless the policy says otherwise."""
+    until = policy.quiet_until(now) if policy.hold_warnings else None
+    return [replace(warning, hold_until=until) for warning in warnings]
 
 
 def _compose_trouble(trouble: ChannelTrouble, channel: str, now: datetime) -> Alert:

@@ -32,7 +32,7 @@ from models.text import compose_text
 from models.topic_report import average_tables, describe_scores
 from models.topics import default_topics
 from models.zero_shot import PATH, Calibration, save_calibration, widen_features
-from tocsin.types import THRESHOLDS, Topic
+from tocsin.topic import THRESHOLDS, Topic
 
 BACKGROUND_ARTICLES = 12_000
 NEIGHBOURHOODS = 600

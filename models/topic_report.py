@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from models.encode import Vectors
 from models.evaluate import average_precision
-from tocsin.types import THRESHOLDS
+from tocsin.topic import THRESHOLDS
 
 BINS = 10
 DOUBTFUL = 0.05  # pairs below it are what calibration error is easy on

@@ -46,6 +46,7 @@ _ALERTS: Columns = {
     "story_id": BIGINT,
     "cause": TEXT,
     "outlets": INTEGER,
+    "retry_at": INSTANT,
 }
 _ALERT_NAMES = ", ".join(_ALERTS)
 # The outlets of a story are those of now, whatever was known when the alert was decided.
@@ -56,7 +57,8 @@ _LOADED = """
         SELECT list(DISTINCT articles.outlet)
         FROM story_articles AS tied JOIN articles ON articles.article_id = tied.article_id
         WHERE tied.story_id = alerts.story_id AND lower(articles.outlet) <> lower(alerts.outlet)
-    )
+    ),
+    CASE WHEN attempts = 0 THEN retry_at END
 """
 
 
@@ -219,6 +221,7 @@ def _write_alert(alert: Alert, run_id: str) -> tuple[object, ...]:
         alert.story_id,
         alert.cause,
         alert.outlets,
+        alert.hold_until,
     )
 
 
@@ -237,7 +240,7 @@ def _read_reason(written: dict[str, Any]) -> Reason:
 
 def _read_alert(row: tuple[Any, ...]) -> Alert:
     alert_id, article_id, channel, title, url, outlet, published_at, decided_at, reasons, *rest = row
-    state, attempts, story_id, cause, outlets, also_in = rest
+    state, attempts, story_id, cause, outlets, also_in, hold_until = rest
     return Alert(
         alert_id=alert_id,
         article_id=article_id,
@@ -254,6 +257,7 @@ def _read_alert(row: tuple[Any, ...]) -> Alert:
         cause=cause,
         outlets=outlets,
         also_in=_unlike(also_in or ()),
+        hold_until=as_utc(hold_until),
     )
 
 

@@ -7,10 +7,12 @@ The environment wins over the file. The file is `tocsin.toml` in the working fol
 from __future__ import annotations
 
 import os
+from datetime import time
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AliasChoices,
@@ -59,6 +61,28 @@ class Settings(BaseSettings):
         ge=1.5,
         description="A told story rings once more when so many times as many outlets have it. Unset: never.",
     )
+    max_age_days: int = Field(
+        7, ge=0, le=3650, description="An article dated more days ago rings nobody; 0: however old."
+    )
+    time_zone: str = Field(
+        "UTC", description="Time zone of quiet hours and of a budget's days, as in Europe/Berlin (IANA)."
+    )
+    quiet_hours: Annotated[tuple[time, time] | None, NoDecode] = Field(
+        None, description="Hours of each day in which nothing rings, as in 22:00-07:00. Unset: none."
+    )
+    quiet_weekends: bool = Field(False, description="Nothing rings on Saturdays and Sundays either.")
+    hold_warnings: bool = Field(
+        True, description="In quiet time an operator's warnings wait for its end, as alerts do."
+    )
+    muted_outlets: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Outlets that never ring and are no outlet of a story, separated by commas."
+    )
+    first_tier_outlets: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Outlets of which one is enough where a topic waits for several."
+    )
+    low_tier_outlets: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Outlets of which one alone rings only with a clear score."
+    )
     slack_bot_token: SecretStr | None = Field(
         None,
         validation_alias=AliasChoices("SLACK_BOT_TOKEN", "slack_bot_token"),
@@ -95,7 +119,14 @@ class Settings(BaseSettings):
         "INFO", description="Level of the log file."
     )
 
-    @field_validator("feeds", "encoder_languages", mode="before")
+    @field_validator(
+        "feeds",
+        "encoder_languages",
+        "muted_outlets",
+        "first_tier_outlets",
+        "low_tier_outlets",
+        mode="before",
+    )
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return _split(value)
@@ -109,6 +140,19 @@ class Settings(BaseSettings):
     @classmethod
     def _read_networks(cls, value: Any) -> object:
         return tuple(ip_network(item) for item in _split(value))
+
+    @field_validator("quiet_hours", mode="before")
+    @classmethod
+    def _read_hours(cls, value: Any) -> object:
+        return _hours(value) if isinstance(value, str) else value
+
+    @field_validator("time_zone", mode="after")
+    @classmethod
+    def _check_zone(cls, value: str) -> str:
+        try:
+            return ZoneInfo(value).key
+        except (OSError, ValueError, ZoneInfoNotFoundError):
+            raise ValueError(f"{value!r} is no time zone; write it as in Europe/Berlin") from None
 
     @field_validator("slack_webhook", "webhook_url", mode="after")
     @classmethod
@@ -155,6 +199,18 @@ def _split(value: Any) -> Any:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
+
+
+def _hours(text: str) -> tuple[time, time] | None:
+    if not text.strip():
+        return None
+    try:
+        start, end = (time.fromisoformat(part.strip()) for part in text.split("-"))
+    except ValueError:
+        raise ValueError(f"{text!r} is no span of hours; write it as in 22:00-07:00") from None
+    if start == end or start.tzinfo or end.tzinfo:
+        raise ValueError(f"{text!r}: the hours must differ, and their zone is set by TOCSIN_TIME_ZONE")
+    return start, end
 
 
 def _toml_file() -> Path:

@@ -5,95 +5,11 @@ Values only: nothing here does I/O or knows of a library beyond pydantic. All ti
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
-
-# ---------------------------------------------------------------- topics
-
-Sensitivity = Literal["fewer", "balanced", "more"]
-
-# What each sensitivity asks of a score, where a topic names no threshold of its own.
-THRESHOLDS: dict[Sensitivity, float] = {"fewer": 0.8, "balanced": 0.5, "more": 0.3}
-
-Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=1000)]
-
-
-class Topic(BaseModel):
-    """What a person wants to watch; Prefect renders it as a form."""
-
-    # Built when first needed: that takes longer than polling thirty unchanged feeds.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
-
-    name: Annotated[
-        str,
-        Field(
-            title="Name",
-            description="Short and stable: small letters, digits and underscores.",
-            pattern=r"^[a-z][a-z0-9_]{1,39}$",
-            examples=["export_controls"],
-        ),
-    ]
-    description: Annotated[
-        str,
-        StringConstraints(strip_whitespace=True),
-        Field(
-            title="Description",
-            description="What the topic is about, in one to four sentences, as told to a new colleague.",
-            min_length=10,
-            max_length=2000,
-        ),
-    ]
-    examples: Annotated[
-        tuple[Phrase, ...],
-        Field(title="Examples", description="Headlines that belong to the topic.", max_length=100),
-    ] = ()
-    counter_examples: Annotated[
-        tuple[Phrase, ...],
-        Field(
-            title="Counter-examples",
-            description="Headlines that look alike but do not belong to it.",
-            max_length=100,
-        ),
-    ] = ()
-    threshold: Annotated[
-        float | None,
-        Field(
-            title="Threshold",
-            description="The lowest score (0 to 1) that counts. Empty: taken from the sensitivity.",
-            ge=0.0,
-            le=1.0,
-        ),
-    ] = None
-    sensitivity: Annotated[
-        Sensitivity,
-        Field(title="Sensitivity", description="How readily the topic rings, where no threshold is given."),
-    ] = "balanced"
-    channel: Annotated[
-        str | None,
-        Field(
-            title="Slack channel",
-            description="Name or id of the channel to alert, or webhook:NAME. Empty: the default channel.",
-            pattern=r"^(#?|webhook:)[\w.-]{1,80}$",
-            examples=["#export-controls"],
-        ),
-    ] = None
-
-    @property
-    def effective_threshold(self) -> float:
-        """The lowest score that counts as a match."""
-        return THRESHOLDS[self.sensitivity] if self.threshold is None else self.threshold
-
-    @property
-    def version(self) -> str:
-        """Hash of the whole definition, 12 hexadecimal digits; any edit makes a new version."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
-
+from tocsin.topic import Topic as Topic  # noqa: PLC0414  said again here, beside the other words
 
 # ---------------------------------------------------------------- feeds
 
@@ -389,7 +305,7 @@ class Alert:
     `reasons` has one item per matched topic, highest score first. `channel` is a Slack channel
     name or id, or `console`. `article_id` is the article that is shown; `story_id` is None for what is
     no story. `outlets` had the story when this was decided, `also_in` are those beside the one shown that
-    have it when the alert is loaded.
+    have it when the alert is loaded. `hold_until`: decided in quiet hours, not to be sent before.
     """
 
     alert_id: str
@@ -407,6 +323,7 @@ class Alert:
     cause: AlertCause = "story"
     outlets: int = 1
     also_in: tuple[str, ...] = ()
+    hold_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from tocsin.types import Alert
 class Lane:
     """One channel's alerts in order, and when the next step may be taken.
 
-    `is_listed`: so many waited that they go out as lists.
+    `is_listed`: so many waited that they go out as lists, or several for the end of quiet hours.
     """
 
     channel: str
@@ -54,7 +54,8 @@ def make_lanes(alerts: Iterable[Alert], outlet_for: Callable[[str], Outlet], now
             lane.ready_at = now + lane.outlet.settle
     for lane in lanes.values():
         above = lane.outlet.list_above
-        lane.is_listed = above is not None and len(lane.queue) > above
+        held = sum(alert.hold_until is not None for alert in lane.queue)
+        lane.is_listed = above is not None and (len(lane.queue) > above or held > 1)
     return list(lanes.values())
 
 

@@ -1,6 +1,6 @@
 """Which feeds a run polls: those given, else those followed, else of the settings, else the newsroom."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -123,3 +123,43 @@ def test_a_dry_run_prints_whatever_is_set(make_settings):
 def test_a_topic_may_name_a_webhook():
     topic = Topic(name="own", description="Something to watch.", channel="webhook:desk")
     assert topic.channel == "webhook:desk"
+
+
+def policy_of_a_run(settings, **asked):
+    with open_run(settings, Request(feeds=[GIVEN], **asked), run_id="run") as run:
+        return run.options.policy
+
+
+def test_what_settings_say_of_ringing_reaches_the_run(make_settings):
+    policy = policy_of_a_run(
+        make_settings(
+            quiet_hours="22:00-07:00",
+            time_zone="Europe/Berlin",
+            muted_outlets="Spam  Daily",
+            first_tier_outlets="Wire",
+            low_tier_outlets="Blog",
+            hold_warnings=False,
+        )
+    )
+    assert policy.max_age == timedelta(days=7)
+    assert policy.quiet_until(NOW.replace(hour=21)) == datetime(2026, 11, 21, 6, tzinfo=UTC)
+    assert policy.tiers.is_muted("SPAM daily")
+    assert (policy.tiers.standing(["Wire", "Blog"]), policy.tiers.standing(["BLOG"])) == ("first", "low")
+    assert policy.hold_warnings is False
+
+
+def test_without_settings_nothing_is_quiet_and_days_are_utc(make_settings):
+    policy = policy_of_a_run(make_settings())
+    assert (policy.quiet, policy.zone) == (None, UTC)
+
+
+@pytest.mark.parametrize(
+    ("asked", "max_age"),
+    [({}, timedelta(days=3)), ({"max_age_days": 1}, timedelta(days=1)), ({"max_age_days": 0}, None)],
+)
+def test_a_runs_own_age_limit_goes_before_the_settings(make_settings, asked, max_age):
+    assert policy_of_a_run(make_settings(max_age_days=3), **asked).max_age == max_age
+
+
+def test_a_dry_run_knows_no_quiet_hours(make_settings):
+    assert policy_of_a_run(make_settings(quiet_hours="00:00-23:59"), dry_run=True).quiet is None

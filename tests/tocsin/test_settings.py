@@ -1,3 +1,4 @@
+from datetime import time
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -41,6 +42,20 @@ def test_the_environment_wins_over_the_file_and_an_option_over_both(monkeypatch,
     assert load_settings().data == Path("from-file")
 
 
+def test_quiet_hours_and_outlets_are_read_from_the_environment_and_the_file(monkeypatch):
+    assert (load_settings().quiet_hours, load_settings().muted_outlets) == (None, ())
+    monkeypatch.setenv("TOCSIN_QUIET_HOURS", " 22:00 - 07:30 ")
+    monkeypatch.setenv("TOCSIN_MUTED_OUTLETS", "Spam Daily, Other")
+    Path("tocsin.toml").write_text('time_zone = "Europe/Berlin"\nlow_tier_outlets = ["A, B and Sons"]\n')
+    settings = load_settings()
+    assert settings.quiet_hours == (time(22), time(7, 30))
+    assert settings.time_zone == "Europe/Berlin"
+    assert settings.muted_outlets == ("Spam Daily", "Other")
+    assert settings.low_tier_outlets == ("A, B and Sons",)
+    monkeypatch.setenv("TOCSIN_QUIET_HOURS", "")
+    assert load_settings().quiet_hours is None
+
+
 def test_an_empty_token_counts_as_none(monkeypatch):
     monkeypatch.setenv("SLACK_BOT_TOKEN", " ")
     assert load_settings().slack_bot_token is None
@@ -53,6 +68,12 @@ def test_an_empty_token_counts_as_none(monkeypatch):
         ("TOCSIN_SLACK_API_URL", "not a url"),
         ("TOCSIN_LOG_LEVEL", "LOUD"),
         ("TOCSIN_CONFIG", "absent.toml"),
+        ("TOCSIN_TIME_ZONE", "Europe/Nowhere"),
+        ("TOCSIN_TIME_ZONE", "../../etc/passwd"),
+        ("TOCSIN_QUIET_HOURS", "22:00"),
+        ("TOCSIN_QUIET_HOURS", "22:00-22:00"),
+        ("TOCSIN_QUIET_HOURS", "25:00-07:00"),
+        ("TOCSIN_MAX_AGE_DAYS", "-1"),
     ],
 )
 def test_a_wrong_value_is_an_error_that_names_the_setting(monkeypatch, name, value):

@@ -21,6 +21,7 @@ _COMMANDS = {
     "serve": "serve",
     "slack": "slack",
     "sql": "sql",
+    "why": "why",
 }
 
 

@@ -6,14 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.alerts.decide import (
-    AlertRules,
-    alert_id_of,
-    decide_alerts,
-    find_matches,
-    select_matches,
-    stopped_by,
-)
+from flows.alerts.decide import alert_id_of, decide_alerts, select_matches
+from flows.alerts.rules import AlertRules, find_matches, stopped_by
 from tocsin.types import Article, Reason, Score, Topic
 
 DESCRIPTION = "Anything at all that is about this topic."

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.alerts.decide import AlertRules, Match, alert_id_of, decide_alerts, stopped_by
+from flows.alerts.decide import alert_id_of, decide_alerts
+from flows.alerts.rules import AlertRules, Match, stopped_by
 from tocsin.types import Article, Told, Topic
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)

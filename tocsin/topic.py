@@ -1,0 +1,131 @@
+"""A topic: what a person wants to watch, checked, described for a form, and named by a hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+Sensitivity = Literal["fewer", "balanced", "more"]
+
+# What each sensitivity asks of a score, where a topic names no threshold of its own.
+THRESHOLDS: dict[Sensitivity, float] = {"fewer": 0.8, "balanced": 0.5, "more": 0.3}
+
+# Fields that came after versions were first recorded.
+_LATER = frozenset({"daily_budget", "min_outlets", "mute_until"})
+
+Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=1000)]
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(UTC)
+
+
+class Topic(BaseModel):
+    """What a person wants to watch; Prefect renders it as a form."""
+
+    # Built when first needed: that takes longer than polling thirty unchanged feeds.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    name: Annotated[
+        str,
+        Field(
+            title="Name",
+            description="Short and stable: small letters, digits and underscores.",
+            pattern=r"^[a-z][a-z0-9_]{1,39}$",
+            examples=["export_controls"],
+        ),
+    ]
+    description: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True),
+        Field(
+            title="Description",
+            description="What the topic is about, in one to four sentences, as told to a new colleague.",
+            min_length=10,
+            max_length=2000,
+        ),
+    ]
+    examples: Annotated[
+        tuple[Phrase, ...],
+        Field(title="Examples", description="Headlines that belong to the topic.", max_length=100),
+    ] = ()
+    counter_examples: Annotated[
+        tuple[Phrase, ...],
+        Field(
+            title="Counter-examples",
+            description="Headlines that look alike but do not belong to it.",
+            max_length=100,
+        ),
+    ] = ()
+    threshold: Annotated[
+        float | None,
+        Field(
+            title="Threshold",
+            description="The lowest score (0 to 1) that counts. Empty: taken from the sensitivity.",
+            ge=0.0,
+            le=1.0,
+        ),
+    ] = None
+    sensitivity: Annotated[
+        Sensitivity,
+        Field(title="Sensitivity", description="How readily the topic rings, where no threshold is given."),
+    ] = "balanced"
+    channel: Annotated[
+        str | None,
+        Field(
+            title="Slack channel",
+            description="Name or id of the channel to alert, or webhook:NAME. Empty: the default channel.",
+            pattern=r"^(#?|webhook:)[\w.-]{1,80}$",
+            examples=["#export-controls"],
+        ),
+    ] = None
+    daily_budget: Annotated[
+        int | None,
+        Field(
+            title="Alerts a day",
+            description="About so many alerts a day: the threshold is raised to what would have given "
+            "that many over the last 30 days. Empty: no budget.",
+            ge=1,
+            le=1000,
+            examples=[5],
+        ),
+    ] = None
+    min_outlets: Annotated[
+        int,
+        Field(
+            title="Outlets needed",
+            description="A story waits until so many outlets have it, or one of the first tier.",
+            ge=1,
+            le=50,
+            examples=[2],
+        ),
+    ] = 1
+    mute_until: Annotated[
+        AwareDatetime | None,
+        AfterValidator(_in_utc),
+        Field(
+            title="Muted until",
+            description="Nothing rings for the topic before this time (say its zone). Empty: not muted.",
+            examples=["2026-12-01T08:00:00+01:00"],
+        ),
+    ] = None
+
+    @property
+    def effective_threshold(self) -> float:
+        """The lowest score that counts as a match."""
+        return THRESHOLDS[self.sensitivity] if self.threshold is None else self.threshold
+
+    @property
+    def version(self) -> str:
+        """Hash of the whole definition, 12 hexadecimal digits; any edit makes a new version.
+
+        A field that was added later counts only where it is used, so that older topics keep their version.
+        """
+        unused = {name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
+        stated = self.model_dump(mode="json", exclude=unused)
+        canonical = json.dumps(stated, sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
