@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 import pytest
 from rich.console import Console
 
-from flows import run as run_module
 from flows.alerts.console import ConsoleOutlet
 from flows.alerts.quiet import QuietHours
 from flows.alerts.rules import AlertPolicy
@@ -54,7 +53,7 @@ class Sent(ConsoleOutlet):
 
 @pytest.fixture(autouse=True)
 def _encoder_loaded_once(monkeypatch):
-    monkeypatch.setattr(run_module, "load_encoder", cache(load_encoder))
+    monkeypatch.setattr("models.encode.load_encoder", cache(load_encoder))
 
 
 @pytest.fixture
