@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +36,8 @@ class MonitorOptions:
     `operator_channel` where an operator hears of feeds that need a look.
     `full_text`: the pages of new articles are fetched too. `encoder` None: the shipped one.
     `cross_encoder` None: nobody is asked about doubtful scores. `coverage_jump`: see `AlertRules`.
-    `feedback_days`: how far back reactions are read.
+    `feedback_days`: how far back reactions are read. `update_every`: the least time between two updates of a
+    message; None: messages stay as they were sent.
     """
 
     feeds: tuple[Feed, ...]
@@ -52,6 +53,7 @@ class MonitorOptions:
     cross_encoder: str | None = None
     coverage_jump: float | None = None
     feedback_days: int = 0
+    update_every: timedelta | None = None
 
 
 class MonitorRun:

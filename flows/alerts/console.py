@@ -43,9 +43,11 @@ class ConsoleOutlet:
             self._console.print(render_console(alert, now=message.composed_at))
         return f"{CONSOLE}:{channel}:{message.alerts[0].alert_id}"
 
-    def find_delivered(self, channel: str, alert_ids: Collection[str], oldest: datetime) -> dict[str, str]:
+    def find_delivered(
+        self, channel: str, alert_ids: Collection[str], oldest: datetime, *, threads: Collection[str] = ()
+    ) -> dict[str, str]:
         """Return nothing: what a terminal showed is not kept."""
-        del channel, alert_ids, oldest
+        del channel, alert_ids, oldest, threads
         return {}
 
 
