@@ -1,4 +1,4 @@
-"""The words for what is told beside alerts: updates of their messages, and digests. Values only, as in `types`."""
+"""The words for what is told beside alerts: updates of their messages, and digests. Values only."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ PeriodKind = Literal["daily", "weekly"]
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A whole day or ISO week, UTC: from `since` until just before `until`. `name` is `2026-01-31` or `2026-W05`."""
+    """A whole day or ISO week, UTC, from `since` until just before `until`: `2026-01-31`, or `2026-W05`."""
 
     kind: PeriodKind
     name: str
@@ -64,7 +64,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class TopStory:
-    """A story of a period, for one topic: `outlets` and the best `score` of its articles that matched then."""
+    """A story of a period, for one topic: outlets and best score of its articles that matched then."""
 
     story_id: int
     title: str
@@ -76,7 +76,7 @@ class TopStory:
 
 @dataclass(frozen=True, slots=True)
 class TopicDigest:
-    """What a topic brought in a period: its stories, those of the period before, and the foremost of them.
+    """What a topic brought in a period: how many stories, how many the one before, and the foremost.
 
     `daily` counts the stories of each of the seven days that end with the period, oldest first.
     """

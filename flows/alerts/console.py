@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 from rich.console import Console, Group, RenderableType
@@ -42,6 +42,11 @@ class ConsoleOutlet:
         for alert in message.alerts:
             self._console.print(render_console(alert, now=message.composed_at))
         return f"{CONSOLE}:{channel}:{message.alerts[0].alert_id}"
+
+    def print_lines(self, lines: Iterable[str]) -> None:
+        """Print lines as they are."""
+        for line in lines:
+            self._console.print(Text(line, overflow="fold"))
 
     def find_delivered(
         self, channel: str, alert_ids: Collection[str], oldest: datetime, *, threads: Collection[str] = ()

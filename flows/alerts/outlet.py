@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
@@ -111,6 +112,27 @@ class UpdatingOutlet(Outlet, Protocol):
 
     def update(self, channel: str, message_ts: str, message: Message) -> None:
         """Put a message in the place of one that was sent; doing so twice is the same as once.
+
+        Raises the same errors as `send`.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture to upload: PNG bytes, and what stands for it where it cannot be seen."""
+
+    content: bytes
+    filename: str
+    title: str
+    alt_text: str
+
+
+@runtime_checkable
+class UploadingOutlet(Outlet, Protocol):
+    """An outlet that takes pictures."""
+
+    def upload(self, channel: str, image: Image, *, thread_ts: str | None = None) -> str:
+        """Upload a picture, once, and return its id; without a thread, it is not shown anywhere yet.
 
         Raises the same errors as `send`.
         """

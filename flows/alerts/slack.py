@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from flows.alerts.compose import DIGEST_TYPE, EVENT_TYPE, Message
 from flows.alerts.compose_list import LIST_ABOVE
+from flows.alerts.outlet import Image
 from flows.alerts.slack_api import SLACK_API, Page, SlackApi, items_of, malformed
 from flows.alerts.slack_scopes import lost_guarantee
 from tocsin.errors import DeliveryRefused
@@ -95,6 +96,22 @@ class SlackOutlet:
             metadata=message.metadata,
             parse="none",
             link_names=False,
+        )
+
+    def upload(self, channel: str, image: Image, *, thread_ts: str | None = None) -> str:
+        """Upload a picture, once, and return its id: into the thread of a message, or where nobody sees it.
+
+        Raises: DeliveryRefused, DeliveryDelayed, DeliveryUncertain.
+        """
+        name = channel.removeprefix("#")
+        place = {"channel": self.api.find_id(name), "thread_ts": thread_ts} if thread_ts else {}
+        return self.api.upload(
+            image.content,
+            about=name,
+            filename=image.filename,
+            title=image.title,
+            alt_txt=image.alt_text,
+            **place,
         )
 
     def find_delivered(

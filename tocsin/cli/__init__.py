@@ -12,6 +12,7 @@ from tocsin.errors import TocsinError
 
 # Command name to the module of this package that defines it under the same name.
 _COMMANDS = {
+    "digest": "digest",
     "drift": "drift",
     "evaluate": "evaluate",
     "feedback": "feedback",
