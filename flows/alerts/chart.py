@@ -36,7 +36,7 @@ def _draw_cells(axes: Any, rows: list[TopicDigest], digest: Digest) -> None:
     axes.imshow(counts, cmap="Blues", vmin=0, vmax=1.15 * most, aspect="auto")
     for y, row in enumerate(counts):
         for x, count in enumerate(row):
-            shade = _DARK if count > 0.6 * most else _LIGHT
+            shade = _DARK if count > 0.7 * most else _LIGHT
             axes.text(x, y, str(count) if count else "·", ha="center", va="center", color=shade, fontsize=10)
     axes.set_xticks(range(len(digest.days)), [f"{day:%a %-d}" for day in digest.days])
     labels = [cut_text(topic_in_words(topic.topic), _LABEL_LIMIT).replace("$", r"\$") for topic in rows]

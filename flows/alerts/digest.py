@@ -117,7 +117,7 @@ def _section(*elements: Block) -> Block:
 def _story_elements(story: TopStory) -> Iterator[Block]:
     link = read_link(story.url)
     yield link_element(_title(story), link[0] if link else None)
-    yield text_element(f"  {_story_in_words(story)}")
+    yield text_element(f"\n{_story_in_words(story)}")
 
 
 def _title(story: TopStory) -> str:

@@ -73,8 +73,8 @@ def test_a_digest_says_counts_against_the_week_before_and_the_foremost_stories(m
     assert "".join(texts_of(message.blocks[:-1])) == (
         "Weekly digest: 16 to 22 November 2026"
         "Export controls  12 stories in 34 articles, 5 more than the week before"
-        "Ministry widens rules (1)  Alpha and 4 more outlets · almost certain (0.97)"
-        "Ministry widens rules (2)  Alpha · almost certain (0.97)"
+        "Ministry widens rules (1)\nAlpha and 4 more outlets · almost certain (0.97)"
+        "Ministry widens rules (2)\nAlpha · almost certain (0.97)"
         "Nothing on: Data privacy."
     )
     image = message.blocks[-1]
