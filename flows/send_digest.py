@@ -49,7 +49,7 @@ class DigestRequest:
 class DigestOutcome:
     """What became of a channel's digest: sent, sent_before, shown (a dry run), skipped or waiting.
 
-    `skipped`: the channel takes no digests. `waiting`: `error` says why. `stories` counts a story once for
+    `skipped` and `waiting`: `error` says why. `stories` counts a story once for
     each of its topics.
     """
 
@@ -126,7 +126,10 @@ class _Sending:
         """Send what was not sent before, and what earlier periods left waiting."""
         report, now = self._begin_report(run_id), self.clock()
         made = self._make(report)
-        sendable = {each.digest_id: each for each in made if not each.channel.startswith(WEBHOOK)}
+        with self.db.read() as con:
+            begins = digests.history_begins(con)
+        reasons = {each.digest_id: _why_not(each, begins) for each in made}
+        sendable = {each.digest_id: each for each in made if reasons[each.digest_id] is None}
         with self.db.write() as con:
             runs.start_run(con, run_id, "digest", now=now)
             before = digests.load_digest_states(con, sendable)
@@ -137,6 +140,7 @@ class _Sending:
             after = digests.load_digest_states(con, sendable)
             for digest in made:
                 told, error = _tell(before.get(digest.digest_id), after.get(digest.digest_id))
+                error = reasons[digest.digest_id] or error
                 report.digests.append(_outcome(digest, told, error, chart=digest.digest_id in charted))
             end: runs.RunEnd = "completed" if report.succeeded else "failed"
             runs.finish_run(con, run_id, end, report=report.to_dict(), now=self.clock())
@@ -204,6 +208,15 @@ def _draw(digest: Digest) -> bytes | None:
     except SettingsError as error:
         log.warning("digest.chart_left_out channel=%s reason=%s", digest.channel, error)
         return None
+
+
+def _why_not(digest: Digest, begins: datetime | None) -> str | None:
+    """Say why a digest is not to be sent at all; None if it is."""
+    if digest.channel.startswith(WEBHOOK):
+        return "webhooks take no digests"
+    if begins is None or begins >= digest.period.until:
+        return "the history begins after this period"
+    return None
 
 
 def _tell(before: Standing | None, after: Standing | None) -> tuple[str, str | None]:

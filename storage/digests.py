@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 
+from storage.arrow import as_utc
 from storage.database import Database
 from tocsin.errors import StorageError
 from tocsin.telling import Digest, Period, TopicDigest, TopStory
@@ -35,6 +36,12 @@ def chart_days(period: Period) -> tuple[date, ...]:
     """Give the seven days (UTC) that end with the period, oldest first."""
     last = (period.until - timedelta(microseconds=1)).date()
     return tuple(last - timedelta(days=back) for back in range(CHART_DAYS - 1, -1, -1))
+
+
+def history_begins(con: duckdb.DuckDBPyConnection) -> datetime | None:
+    """Tell when the first article was seen; None before there is one."""
+    (found,) = con.execute("SELECT min(first_seen_at) FROM articles").fetchall()
+    return as_utc(found[0])
 
 
 def load_topic_digests(

@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 
 # A story takes no new articles after so long, and nobody reads a message of last week again.
 LONGEST = timedelta(days=7)
-# In one channel and run: at one call a second, what is left over waits for the next run.
-MOST_AT_ONCE = 20
+# In one channel and run: at one call a second, alerts of the next run should not wait for more.
+MOST_AT_ONCE = 5
 # After a refusal that a person can mend (a token, a scope), or while the outlet fails.
 REFUSED_PAUSE = timedelta(hours=1)
 FAILING_PAUSE = timedelta(minutes=5)

@@ -5,6 +5,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -182,6 +183,23 @@ def test_what_could_not_be_sent_is_sent_when_it_is_asked_for_again_even_a_period
     older, newer = office.send()
     assert (older.digest_id, older.state, newer.state) == (waiting.digest_id, "sent", "sent")
     assert office.told() == {older.digest_id: 1, newer.digest_id: 1}
+
+
+def test_a_period_before_the_history_began_is_skipped_and_may_be_sent_later(office):
+    with office.db.write() as con:
+        con.execute("UPDATE articles SET first_seen_at = ?", [office.now])
+    (skipped,) = office.send()
+    assert (skipped.state, skipped.error) == ("skipped", "the history begins after this period")
+    assert office.messages() == []
+
+
+def test_a_webhook_takes_no_digests(office, monkeypatch):
+    monkeypatch.setenv("TOCSIN_TOPICS", "topics.yaml")
+    Path("topics.yaml").write_text(
+        "- {name: export_controls, description: Something to watch., channel: 'webhook:desk'}\n"
+    )
+    (skipped,) = office.send()
+    assert (skipped.channel, skipped.state) == ("webhook:desk", "skipped")
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

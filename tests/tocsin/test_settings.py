@@ -53,6 +53,9 @@ def test_an_empty_token_counts_as_none(monkeypatch):
         ("TOCSIN_SLACK_API_URL", "not a url"),
         ("TOCSIN_LOG_LEVEL", "LOUD"),
         ("TOCSIN_CONFIG", "absent.toml"),
+        ("TOCSIN_TUNE_URL", "javascript:alert(1)"),
+        ("TOCSIN_TUNE_URL", "https://me:secret@prefect.example/{topic}"),
+        ("TOCSIN_UPDATE_MINUTES", "-1"),
     ],
 )
 def test_a_wrong_value_is_an_error_that_names_the_setting(monkeypatch, name, value):

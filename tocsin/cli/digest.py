@@ -20,7 +20,7 @@ _TOLD = {
     "sent": "sent",
     "sent_before": "was sent before; nothing is sent twice",
     "shown": "shown here, not sent",
-    "skipped": "webhooks take no digests",
+    "skipped": "not sent",
     "waiting": "NOT SENT",
 }
 
@@ -52,12 +52,14 @@ def digest(
     """
     settings = load_settings(data=data)
     configure_logging(settings.data, level=settings.log_level)
-    from flows.display import showing  # noqa: PLC0415  after the options are read, so that --help is quick
+    from flows.display import PlainDisplay, showing  # noqa: PLC0415  after the options: --help is quick
     from flows.send_digest import DigestRequest, send_digests  # noqa: PLC0415
-    from tocsin.cli.screen import show_bars  # noqa: PLC0415
+    from tocsin.cli.screen import make_console  # noqa: PLC0415
 
     request = DigestRequest("daily" if kind == "daily" else "weekly", channel, dry_run)
-    with show_bars(alerts_to_stderr=as_json) as bars, showing(bars):
+    display = PlainDisplay()
+    display.alerts = make_console(stderr=as_json)
+    with showing(display):
         report = send_digests(settings, request, run_id=str(uuid.uuid4()))
     if as_json:
         click.echo(json.dumps(report.to_dict(), ensure_ascii=False))
