@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from flows.alerts.chart import draw_week
 from flows.alerts.digest import (
+    DIGEST_SIZE,
     alt_text_of,
     compose_digest,
     digest_id_of,
@@ -138,6 +139,16 @@ def test_any_digest_makes_a_message_within_slacks_limits(make_alert, now, many, 
     assert "mrkdwn" not in json.dumps([block["type"] for block in message.blocks])
     shown = "".join(digest_lines(digest))  # private characters are printed as they are
     assert all(sign.isprintable() or sign in "\u200c\u200d" or ord(sign) >= 0xE000 for sign in shown)
+
+
+def test_long_links_leave_stories_out_and_never_topics(make_alert, now):
+    url = "https://news.example/" + "a" * 1900
+    busy = [replace(BUSY, topic=f"topic_{n}", top=(story(n, url=url),) * 3) for n in range(20)]
+    message = compose_digest(make_digest(*busy), make_alert(), now=now)
+    written = json.dumps(message.blocks)
+    assert 5 <= written.count('"link"') <= DIGEST_SIZE / len(url)
+    assert len(written) < 30_000
+    assert written.count("12 stories") == 20
 
 
 def test_the_chart_is_a_picture_and_the_same_digest_gives_the_same(monkeypatch):
