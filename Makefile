@@ -13,7 +13,7 @@ EVAL ?= ../shared/eval
 UV_LOCK := $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --native-tls --upgrade
 
-.PHONY: help run test check gate format lock encoder emulator bench bench-poll bench-topics bench-latency prove-delivery clean
+.PHONY: help run test check gate format lock encoder emulator bench bench-poll bench-topics bench-latency prove-delivery screenshots clean
 
 help: ## Print what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -72,6 +72,9 @@ bench-latency: $(VENV)/.dev emulator ## Print how long an alert takes from feed 
 
 prove-delivery: $(VENV)/.dev emulator ## Count alerts lost or doubled while network and process fail (needs npm; about 20 minutes)
 	@$(BIN)/python tests/bench/prove_delivery.py $(ARGS)
+
+screenshots: $(VENV)/.dev ## Draw the pictures of what people see in Slack again (needs chromium)
+	@$(BIN)/python tests/screenshots/take.py $(ARGS)
 
 clean: ## Remove environments and caches (never the data folder)
 	rm -rf $(VENV) $(VENV)-torch $(VENV)-lock $(VENV)-reader tests/emulator/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -89,7 +89,7 @@ def open_run(settings: Settings, request: Request, *, run_id: str) -> Iterator[M
                 run = MonitorRun(
                     db=db,
                     options=options,
-                    outlet_for=_outlets(settings, dry_run=request.dry_run),
+                    outlet_for=outlets_of(settings, dry_run=request.dry_run),
                     clock=_now,
                     run_id=run_id,
                     read_ballots=None if request.dry_run else ballot_reader(settings),
@@ -105,7 +105,7 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
     return MonitorOptions(
         feeds=_choose_feeds(settings, request, db),
         topics=tuple(topics) if topics is not None else None,
-        channel=_default_channel(settings),
+        channel=default_channel(settings),
         operator_channel=_operator_channel(settings),
         poll=PollOptions(allow_networks=settings.allow_networks),
         baseline=request.baseline,
@@ -117,6 +117,7 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
         coverage_jump=settings.coverage_jump,
         feedback_days=settings.feedback_days,
         policy=_policy(settings, request),
+        update_every=timedelta(minutes=settings.update_minutes) if settings.update_minutes else None,
     )
 
 
@@ -168,7 +169,8 @@ def topics_in_use(settings: Settings) -> tuple[Topic, ...]:
     return default_topics()
 
 
-def _default_channel(settings: Settings) -> str:
+def default_channel(settings: Settings) -> str:
+    """Name the channel of topics that name none."""
     if settings.slack_bot_token or settings.slack_webhook:
         return settings.slack_channel
     return f"{WEBHOOK}default" if settings.webhook_url else CONSOLE
@@ -177,7 +179,7 @@ def _default_channel(settings: Settings) -> str:
 def _operator_channel(settings: Settings) -> str:
     named = settings.operator_channel
     has_slack = settings.slack_bot_token or settings.slack_webhook
-    return named if named and (has_slack or named.startswith(WEBHOOK)) else _default_channel(settings)
+    return named if named and (has_slack or named.startswith(WEBHOOK)) else default_channel(settings)
 
 
 def _choose_feeds(settings: Settings, request: Request, db: Database) -> tuple[Feed, ...]:
@@ -221,7 +223,7 @@ def _newsroom_if_no_feeds(options: MonitorOptions) -> Iterator[MonitorOptions]:
         yield replace(options, feeds=newsroom.feeds, poll=polling, baseline=False, poll_all=True)
 
 
-def _outlets(settings: Settings, *, dry_run: bool) -> Callable[[str], Outlet]:
+def outlets_of(settings: Settings, *, dry_run: bool) -> Callable[[str], Outlet]:
     """Give the outlet of a channel: the console for its own, where nothing else is set, and in dry runs."""
     console = ConsoleOutlet(current_display().alerts)
     if dry_run:
@@ -237,11 +239,14 @@ def _outlets(settings: Settings, *, dry_run: bool) -> Callable[[str], Outlet]:
 
 
 def _slack_outlet(settings: Settings) -> Outlet | None:
+    outlet: SlackOutlet | SlackWebhookOutlet | None = None
     if settings.slack_bot_token is not None:
-        return SlackOutlet(settings.slack_bot_token.get_secret_value(), settings.slack_base_url)
-    if settings.slack_webhook is not None:
-        return SlackWebhookOutlet(_poster(settings, settings.slack_webhook, SLACK_WEBHOOK_SETTING))
-    return None
+        outlet = SlackOutlet(settings.slack_bot_token.get_secret_value(), settings.slack_base_url)
+    elif settings.slack_webhook is not None:
+        outlet = SlackWebhookOutlet(_poster(settings, settings.slack_webhook, SLACK_WEBHOOK_SETTING))
+    if outlet is not None:
+        outlet.tune_url = settings.tune_url
+    return outlet
 
 
 def ballot_reader(settings: Settings) -> ReadBallots | None:

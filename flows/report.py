@@ -43,7 +43,7 @@ class RunReport:
     `heads` names what scores, where a person chose the models; `refined` counts the scores that a
     cross-encoder had a part in; `unscored` counts by language the new articles that the encoder cannot read.
     `joined_stories` are new articles of a story that was there before them, `told_before` are matches that
-    did not ring because their channel was told of the story.
+    did not ring because their channel was told of the story, `updated_messages` name more outlets now.
     """
 
     run_id: str
@@ -58,6 +58,7 @@ class RunReport:
     new_articles: int = 0
     joined_stories: int = 0
     told_before: int = 0
+    updated_messages: int = 0
     feed_warnings: int = 0
     heads: list[str] = field(default_factory=list)
     refined: int = 0

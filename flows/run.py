@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from flows.alerts.outlet import Outlet
@@ -40,6 +40,7 @@ class MonitorOptions:
     `full_text`: the pages of new articles are fetched too. `encoder` None: the shipped one.
     `cross_encoder` None: nobody is asked about doubtful scores. `coverage_jump`: see `AlertRules`.
     `feedback_days`: how far back reactions are read. `policy`: what decides for all topics whether they ring.
+    `update_every`: the least time between two updates of a message; None: messages stay as they were sent.
     """
 
     feeds: tuple[Feed, ...]
@@ -56,6 +57,7 @@ class MonitorOptions:
     coverage_jump: float | None = None
     feedback_days: int = 0
     policy: AlertPolicy = field(default_factory=AlertPolicy)
+    update_every: timedelta | None = None
 
 
 class MonitorRun:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, get_args
 
@@ -50,15 +50,22 @@ _ALERTS: Columns = {
 }
 _ALERT_NAMES = ", ".join(_ALERTS)
 # The outlets of a story are those of now, whatever was known when the alert was decided.
-_LOADED = """
-    alert_id, article_id, channel, title, url, outlet, published_at, decided_at, reasons, state, attempts,
-    story_id, coalesce(cause, 'story'), coalesce(outlets, 1),
+LOADED = """
+    alerts.alert_id, alerts.article_id, alerts.channel, alerts.title, alerts.url, alerts.outlet,
+    alerts.published_at, alerts.decided_at, alerts.reasons, alerts.state, alerts.attempts,
+    alerts.story_id, coalesce(alerts.cause, 'story'), coalesce(alerts.outlets, 1),
     (
         SELECT list(DISTINCT articles.outlet)
         FROM story_articles AS tied JOIN articles ON articles.article_id = tied.article_id
         WHERE tied.story_id = alerts.story_id AND lower(articles.outlet) <> lower(alerts.outlet)
     ),
     CASE WHEN attempts = 0 THEN retry_at END
+"""
+# The messages that first told a channel of a story; one that tells several alerts has no thread of a story.
+_FIRST_TOLD = """
+    SELECT min(story_id) AS thread_story, channel AS thread_channel, message_ts AS thread_ts
+    FROM alerts WHERE state = 'delivered' AND message_ts IS NOT NULL
+    GROUP BY channel, message_ts HAVING count(*) = 1 AND min(coalesce(cause, 'story')) = 'story'
 """
 
 
@@ -136,7 +143,9 @@ class DuckOutbox:
         with self._database.read() as con:
             rows = con.execute(
                 f"""
-                SELECT {_LOADED} FROM alerts
+                SELECT {LOADED}, thread_ts FROM alerts
+                LEFT JOIN ({_FIRST_TOLD}) AS threads ON
+                    thread_story = story_id AND thread_channel = channel AND cause <> 'story'
                 WHERE (
                     state IN ('pending', 'sending') AND (retry_at IS NULL OR retry_at <= $now)
                     OR state = 'failed' AND retry_at <= $now
@@ -148,7 +157,7 @@ class DuckOutbox:
                 """,  # noqa: S608 - names are ours
                 {"now": now},
             ).fetchall()
-        return [_read_alert(row) for row in rows]
+        return [replace(read_alert(row[:-1]), thread_ts=row[-1]) for row in rows]
 
     def record(self, *deliveries: Delivery) -> None:
         """Record steps of sending, all or none. A delivered alert stays delivered, whatever comes later.
@@ -185,6 +194,7 @@ def _update_alert(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> None:
             holds_channel = $holds_channel,
             delivered_at = CASE WHEN $state = 'delivered' THEN CAST($attempted_at AS TIMESTAMPTZ) END,
             message_ts = coalesce($message_ts, message_ts),
+            shown_outlets = coalesce($outlets, shown_outlets),
             error = $error
         WHERE alert_id = $alert_id AND state <> 'delivered'
         """,
@@ -194,6 +204,7 @@ def _update_alert(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> None:
             "holds_channel": delivery.holds_channel,
             "attempted_at": delivery.attempted_at,
             "message_ts": delivery.message_ts,
+            "outlets": delivery.outlets,
             "error": delivery.error,
             "alert_id": delivery.alert_id,
         },
@@ -238,7 +249,8 @@ def _read_reason(written: dict[str, Any]) -> Reason:
     return Reason(**{**written, "words": tuple(written.get("words", ()))})
 
 
-def _read_alert(row: tuple[Any, ...]) -> Alert:
+def read_alert(row: tuple[Any, ...]) -> Alert:
+    """Read a row of `LOADED`."""
     alert_id, article_id, channel, title, url, outlet, published_at, decided_at, reasons, *rest = row
     state, attempts, story_id, cause, outlets, also_in, hold_until = rest
     return Alert(

@@ -29,6 +29,7 @@ APP_SCOPES = (
     "groups:read",
     "groups:history",
     "reactions:read",
+    "files:write",
 )
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from importlib import import_module
 from pathlib import Path
 
 import click
@@ -61,14 +62,19 @@ def test_every_setting_is_documented():
     assert not [name for name in [*names, "SLACK_BOT_TOKEN"] if f"| `{name}` |" not in text]
 
 
-def test_every_flow_parameter_is_documented_and_described_in_its_form():
-    from flows.monitor import monitor
-
-    text = read("docs/settings.md").partition("## Parameters")[2]
-    form = monitor.parameters.properties
-    assert set(form) == set(inspect.signature(monitor.fn).parameters)
+@pytest.mark.parametrize("name", ["monitor", "digest"])
+def test_every_flow_parameter_is_documented_and_described_in_its_form(name):
+    flow = getattr(import_module(f"flows.{name}"), name)
+    text = read("docs/settings.md").partition(f"## Parameters of the `{name}` flow")[2].partition("\n## ")[0]
+    form = flow.parameters.properties
+    assert set(form) == set(inspect.signature(flow.fn).parameters)
     assert not [name for name in form if f"| `{name}` |" not in text]
     assert not [name for name, field in form.items() if not field.get("description")]
+
+
+def test_every_field_of_a_topic_is_described_in_the_form():
+    from flows.monitor import monitor
+
     topic = monitor.parameters.definitions["Topic"]["properties"]
     assert not [
         name for name, field in topic.items() if not field.get("title") or not field.get("description")
@@ -91,6 +97,13 @@ def test_every_table_view_and_column_of_the_history_is_documented():
     assert not [name for name, comment in comments if not comment]
     assert not {table for table, _ in columns} - set(sections)
     assert not [f"{table}.{column}" for table, column in columns if f"`{column}`" not in sections[table]]
+
+
+def test_every_picture_is_small_and_shown_with_words_for_those_who_cannot_see_it():
+    pictures = {path.name: path.stat().st_size for path in (ROOT / "docs" / "images").glob("*")}
+    shown = re.findall(r"!\[([^\]]{20,})\]\(images/([^)]+)\)", read("docs/slack.md"))
+    assert {name for _, name in shown} == set(pictures)
+    assert not [name for name, size in pictures.items() if size > 150_000]
 
 
 @pytest.mark.parametrize(

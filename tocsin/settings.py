@@ -115,6 +115,12 @@ class Settings(BaseSettings):
         ("x",), description="Reactions to an alert that mean no, separated by commas."
     )
     feedback_days: int = Field(7, ge=0, le=365, description="Days to read reactions back for; 0: never.")
+    update_minutes: int = Field(
+        10, ge=0, le=1440, description="Least minutes between updates of a message in Slack; 0: no updates."
+    )
+    tune_url: str | None = Field(
+        None, description="Where people tune a topic, linked in alerts; {topic} stands for its name."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Level of the log file."
     )
@@ -164,6 +170,16 @@ class Settings(BaseSettings):
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("it is not an http or https address")
         return SecretStr(address)
+
+    @field_validator("tune_url", mode="after")
+    @classmethod
+    def _check_tune_url(cls, value: str | None) -> str | None:
+        if not value:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
+            raise ValueError("it is not an http or https address without a user and password")
+        return value
 
     @model_validator(mode="after")
     def _require_secret(self) -> Settings:

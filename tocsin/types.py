@@ -306,6 +306,8 @@ class Alert:
     name or id, or `console`. `article_id` is the article that is shown; `story_id` is None for what is
     no story. `outlets` had the story when this was decided, `also_in` are those beside the one shown that
     have it when the alert is loaded. `hold_until`: decided in quiet hours, not to be sent before.
+    `thread_ts` is the message that first told the channel of the story, for a development; None: it stands
+    by itself.
     """
 
     alert_id: str
@@ -324,6 +326,7 @@ class Alert:
     outlets: int = 1
     also_in: tuple[str, ...] = ()
     hold_until: datetime | None = None
+    thread_ts: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +342,8 @@ class Told:
 class Delivery:
     """One attempt to send an alert and what came of it. `message_ts` is Slack's id of the message.
 
-    `holds_channel`: until `retry_at` nothing else may be sent to the alert's channel either.
+    `holds_channel`: until `retry_at` nothing else may be sent to the alert's channel either. `outlets`: how
+    many the message names, known when it is about to be sent.
     """
 
     alert_id: str
@@ -349,6 +353,7 @@ class Delivery:
     error: str | None = None
     retry_at: datetime | None = None
     holds_channel: bool = False
+    outlets: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
-"""Alerts as Slack messages (pure). Blocks hold only literal text and explicit links, never Slack's markup."""
+"""Alerts as Slack messages (pure). What strangers wrote is literal text and explicit links, never markup."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import quote
 
 from flows.alerts.safe_text import escape_text, read_link
 from flows.alerts.words import (
@@ -18,25 +19,33 @@ from flows.alerts.words import (
 from tocsin.types import Alert
 
 EVENT_TYPE = "tocsin_alert"
+DIGEST_TYPE = "tocsin_digest"
 FALLBACK_LIMIT = 3000
 TOPICS_SHOWN = 8
+TUNED_SHOWN = 3
 
 Block = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What an outlet sends, and the alerts that it tells. `text` is the fallback for notifications."""
+    """What an outlet sends, and the alerts that it tells. `text` is the fallback for notifications.
+
+    `thread_ts`: the message in whose thread it belongs; None: it stands by itself.
+    """
 
     alerts: tuple[Alert, ...]
     composed_at: datetime
     text: str
     blocks: list[Block]
     metadata: Block
+    thread_ts: str | None = None
 
 
-def compose_message(alert: Alert, *, now: datetime) -> Message:
+def compose_message(alert: Alert, *, now: datetime, tune_url: str | None = None) -> Message:
     """Compose the message of one alert, within Slack's limits whatever the alert holds.
+
+    `tune_url` is where people tune a topic, with `{topic}` for its name.
 
     No headline can ping a channel or fake a link: in `rich_text` blocks text is literal and a link is an
     element of its own, and in the fallback `&`, `<` and `>` are escaped.
@@ -57,8 +66,9 @@ def compose_message(alert: Alert, *, now: datetime) -> Message:
         alerts=(alert,),
         composed_at=now,
         text=_fallback(alert, origin),
-        blocks=[{"type": "rich_text", "elements": parts}],
+        blocks=[{"type": "rich_text", "elements": parts}, *_footer(alert, tune_url)],
         metadata={"event_type": EVENT_TYPE, "event_payload": {"alert_id": alert.alert_id}},
+        thread_ts=alert.thread_ts,
     )
 
 
@@ -71,6 +81,36 @@ def _topics(alert: Alert) -> list[Block]:
     if hidden > 0:
         elements.append(text_element(f"and {hidden} more topics\n"))
     return elements
+
+
+def _footer(alert: Alert, tune_url: str | None) -> list[Block]:
+    """Say in small print how to ask why, and where to tune; nothing for what is no article (a warning).
+
+    The one place with Slack's markup, since small print takes no rich text: digits, a topic's plain words,
+    and a link that `read_link` let through, in which no sign of markup is left.
+    """
+    if not alert.reasons:
+        return []
+    told = [f"Why this? `tocsin why {alert.article_id}`", *_tuning(alert, tune_url)]
+    elements = [{"type": "mrkdwn", "text": text, "verbatim": True} for text in told]
+    return [{"type": "context", "elements": elements}]
+
+
+def _tuning(alert: Alert, tune_url: str | None) -> list[str]:
+    topics = [reason.topic for reason in alert.reasons][:TUNED_SHOWN]
+    if tune_url is None:
+        return []
+    if "{topic}" not in tune_url:
+        link = read_link(tune_url)
+        return [f"<{link[0]}|Mute or tune topics>"] if link else []
+    links = [(topic, read_link(tune_url.replace("{topic}", quote(topic, safe="")))) for topic in topics]
+    return [f"<{link[0]}|Tune {_plain_topic(topic)}>" for topic, link in links if link]
+
+
+def _plain_topic(name: str) -> str:
+    """Spell a topic with letters, digits and spaces only."""
+    words = "".join(sign if sign.isalnum() else " " for sign in topic_in_words(name))
+    return " ".join(words.split()) or "this topic"
 
 
 def link_element(title: str, url: str | None) -> Block:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 
 from rich.console import Console, Group, RenderableType
@@ -43,9 +43,16 @@ class ConsoleOutlet:
             self._console.print(render_console(alert, now=message.composed_at))
         return f"{CONSOLE}:{channel}:{message.alerts[0].alert_id}"
 
-    def find_delivered(self, channel: str, alert_ids: Collection[str], oldest: datetime) -> dict[str, str]:
+    def print_lines(self, lines: Iterable[str]) -> None:
+        """Print lines as they are."""
+        for line in lines:
+            self._console.print(Text(line, overflow="fold"))
+
+    def find_delivered(
+        self, channel: str, alert_ids: Collection[str], oldest: datetime, *, threads: Collection[str] = ()
+    ) -> dict[str, str]:
         """Return nothing: what a terminal showed is not kept."""
-        del channel, alert_ids, oldest
+        del channel, alert_ids, oldest, threads
         return {}
 
 

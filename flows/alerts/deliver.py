@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from flows.alerts.decide import alert_order
-from flows.alerts.lanes import Lane, compose_batch, make_lanes
-from flows.alerts.outlet import MESSAGE_FAULTS, OUTLET_FAULTS, RATE_LIMITED, Outlet
+from flows.alerts.lanes import Lane, make_lanes
+from flows.alerts.outlet import MESSAGE_FAULTS, OUTLET_FAULTS, RATE_LIMITED, THREAD_FAULTS, Outlet
 from tocsin.errors import DeliveryDelayed, DeliveryError, DeliveryRefused, DeliveryUncertain
 from tocsin.types import Alert, AlertState, ChannelTrouble, Delivery
 
@@ -138,7 +138,7 @@ class _Run:
 
     def _send(self, lane: Lane) -> None:
         batch = lane.next_batch()
-        message = compose_batch(batch, now=self.clock())
+        message = lane.compose(batch, now=self.clock())
         self._record(batch, "sending")
         try:
             message_ts = lane.outlet.send(lane.channel, message)
@@ -156,6 +156,8 @@ class _Run:
     def _finish(self, lane: Lane, alerts: Sequence[Alert], message_ts: str) -> None:
         self._record(alerts, "delivered", message_ts=message_ts)
         lane.remove_alerts(alerts)
+        if len(alerts) == 1:
+            lane.tie_thread(alerts[0], message_ts)
         lane.troubles = 0
         self.delivered += len(alerts)
         self.worked |= {f"channel:{lane.channel}", *(f"alert:{alert.alert_id}" for alert in alerts)}
@@ -196,11 +198,15 @@ class _Run:
         """Fail the message, the channel or the whole outlet, until a person acts.
 
         A channel is tried again soon, with one post, so that it recovers in order once it is mended. A list
-        that is refused for what is in it is sent as one message each instead.
+        that is refused for what is in it is sent as one message each instead, and a message whose thread is
+        gone outside of it.
         """
         head = batch[0]
         log.warning("alert.refused alert=%s channel=%s code=%s", head.alert_id, head.channel, error.code)
-        if error.code not in MESSAGE_FAULTS:
+        if head.thread_ts is not None and error.code in THREAD_FAULTS:
+            self._record(batch, "pending", error=error)
+            lane.replace_alerts([replace(head, thread_ts=None)])
+        elif error.code not in MESSAGE_FAULTS:
             self._park(lane, error)
         elif len(batch) > 1:
             self._record(batch, "pending", error=error)
@@ -228,8 +234,10 @@ class _Run:
     def _reconcile(self, lane: Lane) -> None:
         doubtful = [alert for alert in lane.queue if alert.state == "sending"]
         oldest = min(alert.decided_at for alert in doubtful) - CLOCK_SKEW
+        ids = {alert.alert_id for alert in doubtful}
+        threads = {alert.thread_ts for alert in doubtful if alert.thread_ts is not None}
         try:
-            found = lane.outlet.find_delivered(lane.channel, {alert.alert_id for alert in doubtful}, oldest)
+            found = lane.outlet.find_delivered(lane.channel, ids, oldest, threads=threads)
         except DeliveryDelayed as error:
             self._postpone(lane, error, error.retry_after)
         except DeliveryUncertain as error:
@@ -319,4 +327,11 @@ class _Run:
         error: DeliveryError | None = None,
     ) -> None:
         told, now = None if error is None else str(error), self.clock()
-        self.outbox.record(*(Delivery(alert.alert_id, now, state, message_ts, told) for alert in alerts))
+        self.outbox.record(
+            *(
+                Delivery(alert.alert_id, now, state, message_ts, told, outlets=1 + len(alert.also_in))
+                if state == "sending" and error is None
+                else Delivery(alert.alert_id, now, state, message_ts, told)
+                for alert in alerts
+            )
+        )

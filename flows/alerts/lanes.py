@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flows.alerts.compose import Message, compose_message
@@ -30,6 +30,20 @@ class Lane:
     def next_batch(self) -> tuple[Alert, ...]:
         """Return the alerts of the next message: the oldest, or as many as one list holds."""
         return take_listed(self.queue) if self.is_listed else tuple(self.queue[:1])
+
+    def compose(self, batch: tuple[Alert, ...], *, now: datetime) -> Message:
+        """Compose the message of a batch as this lane's outlet shows it."""
+        return compose_batch(batch, now=now, tune_url=getattr(self.outlet, "tune_url", None))
+
+    def tie_thread(self, first: Alert, message_ts: str) -> None:
+        """Put the waiting developments of a story that was told just now into the thread of that message."""
+        if first.story_id is not None and first.cause == "story":
+            self.queue = [
+                replace(alert, thread_ts=message_ts)
+                if alert.story_id == first.story_id and alert.cause != "story"
+                else alert
+                for alert in self.queue
+            ]
 
     def replace_alerts(self, changed: Iterable[Alert]) -> None:
         """Put changed alerts where they stood."""
@@ -59,6 +73,8 @@ def make_lanes(alerts: Iterable[Alert], outlet_for: Callable[[str], Outlet], now
     return list(lanes.values())
 
 
-def compose_batch(batch: tuple[Alert, ...], *, now: datetime) -> Message:
-    """Compose the message of a batch."""
-    return compose_message(batch[0], now=now) if len(batch) == 1 else compose_list(batch, now=now)
+def compose_batch(batch: tuple[Alert, ...], *, now: datetime, tune_url: str | None = None) -> Message:
+    """Compose the message of a batch; a list shows no links to tune."""
+    if len(batch) > 1:
+        return compose_list(batch, now=now)
+    return compose_message(batch[0], now=now, tune_url=tune_url)

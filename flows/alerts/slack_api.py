@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.client import HTTPException
 from socket import gaierror
+from typing import Any
 from urllib.error import URLError
 
 from slack_sdk import WebClient
-from slack_sdk.errors import SlackApiError
+from slack_sdk.errors import SlackApiError, SlackRequestError
 from slack_sdk.web import SlackResponse
 
 from flows.alerts.slack_answers import SlackAnswer, judge_answer
@@ -102,15 +103,35 @@ class SlackApi:
         if isinstance(channel_id, str):
             self._ids[name] = channel_id
 
+    def upload(self, content: bytes, *, about: str, **arguments: Any) -> str:
+        """Upload a file, once, and return its id; without a channel, it is nowhere to be seen yet.
+
+        `arguments` are those of `files_upload_v2`. What got no answer may leave a file that nobody sees.
+        Raises: DeliveryRefused, DeliveryDelayed, DeliveryUncertain.
+        """
+        page = self._judge(
+            "files_upload_v2", about, lambda: self._client.files_upload_v2(content=content, **arguments)
+        )
+        files = items_of(page, "files", about)
+        file_id = files[0].get("id") if files else None
+        if not isinstance(file_id, str):
+            raise malformed(about)
+        return file_id
+
     def _call(self, method: str, about: str, *, params: Page | None = None, json: Page | None = None) -> Page:
+        return self._judge(method, about, lambda: self._client.api_call(method, params=params, json=json))
+
+    def _judge(self, method: str, about: str, call: Callable[[], SlackResponse]) -> Page:
         """Make one call and return its answer, which is a success."""
         try:
-            answer = self._client.api_call(method, params=params, json=json)
+            answer = call()
             self._note_scopes(answer)
             data = answer.data
         except SlackApiError as error:
             self._note_scopes(error.response)
             failure = judge_answer(_read_answer(error.response, method, about))
+        except SlackRequestError:  # what took the bytes of an upload did not like them
+            failure = malformed(about)
         except (OSError, HTTPException, ValueError, AttributeError, LookupError) as error:
             # The last three are what slack_sdk lets through when an answer is not JSON, or not an object.
             failure = _judge_exchange(error, about)

@@ -17,14 +17,16 @@ class Scope:
 
 _IN_DOUBT = "an alert in doubt (a crash, or no answer from Slack) cannot be looked up there: it is kept back"
 _BY_NAME = "cannot be found by their names, so nothing can be looked up in them"
+_READ = ("conversations.history", "conversations.replies")
 
 SCOPES = (
-    Scope("chat:write", ("chat.postMessage",), "no alert can be sent"),
+    Scope("chat:write", ("chat.postMessage", "chat.update"), "no alert can be sent"),
     Scope("channels:read", ("conversations.list",), f"public channels {_BY_NAME}"),
-    Scope("channels:history", ("conversations.history",), f"public channels cannot be read: {_IN_DOUBT}"),
+    Scope("channels:history", _READ, f"public channels cannot be read: {_IN_DOUBT}"),
     Scope("groups:read", ("conversations.list",), f"private channels {_BY_NAME}"),
-    Scope("groups:history", ("conversations.history",), f"private channels cannot be read: {_IN_DOUBT}"),
+    Scope("groups:history", _READ, f"private channels cannot be read: {_IN_DOUBT}"),
     Scope("reactions:read", ("reactions.get",), "of many reactions to one message not all can be counted"),
+    Scope("files:write", ("files_upload_v2",), "a digest goes without its chart"),
 )
 
 

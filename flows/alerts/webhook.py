@@ -32,9 +32,11 @@ class _Forgetful:
 
     weakness: str | None = None
 
-    def find_delivered(self, channel: str, alert_ids: Collection[str], oldest: datetime) -> dict[str, str]:
+    def find_delivered(
+        self, channel: str, alert_ids: Collection[str], oldest: datetime, *, threads: Collection[str] = ()
+    ) -> dict[str, str]:
         """Return nothing: there is nobody to ask, and an alert that comes twice beats one that is lost."""
-        del channel, alert_ids, oldest
+        del channel, alert_ids, oldest, threads
         return {}
 
 
@@ -43,6 +45,7 @@ class SlackWebhookOutlet(_Forgetful):
 
     name = "slack_webhook"
     list_above: int | None = LIST_ABOVE
+    tune_url: str | None = None
     pace = timedelta(seconds=1)
     settle = timedelta(seconds=5)
     weakness = (

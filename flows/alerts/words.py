@@ -79,13 +79,13 @@ def origin_of(alert: Alert, host: str | None, now: datetime) -> str:
 
 
 def also_in_words(alert: Alert) -> str:
-    """Say which other outlets have the story: "also in A, B and 5 more"; empty if none has."""
+    """Say which other outlets have the story: "also in A, B, C and 4 more, 8 outlets"; empty if none has."""
     names = [cut_text(clean_text(outlet), OUTLET_LIMIT) for outlet in alert.also_in]
     shown, hidden = names[:OUTLETS_SHOWN], len(names) - OUTLETS_SHOWN
     if not shown:
         return ""
     if hidden > 0:
-        return f"also in {', '.join(shown)} and {hidden} more"
+        return f"also in {', '.join(shown)} and {hidden} more, {len(names) + 1} outlets"
     return "also in " + " and ".join([", ".join(shown[:-1]), shown[-1]] if shown[1:] else shown)
 
 

@@ -68,7 +68,7 @@ class Count:
 class Forgetful(SlackOutlet):
     """Never asks what the channel holds: reconciliation off."""
 
-    def find_delivered(self, channel, alert_ids, oldest):
+    def find_delivered(self, channel, alert_ids, oldest, *, threads=()):
         return {}
 
 

@@ -30,7 +30,7 @@ class Workspace:
         self.told.setdefault(channel, []).extend(alert.title for alert in message.alerts)
         return "1.0"
 
-    def find_delivered(self, channel, alert_ids, oldest):
+    def find_delivered(self, channel, alert_ids, oldest, *, threads=()):
         return {}
 
 

@@ -74,6 +74,9 @@ def test_an_empty_token_counts_as_none(monkeypatch):
         ("TOCSIN_QUIET_HOURS", "22:00-22:00"),
         ("TOCSIN_QUIET_HOURS", "25:00-07:00"),
         ("TOCSIN_MAX_AGE_DAYS", "-1"),
+        ("TOCSIN_TUNE_URL", "javascript:alert(1)"),
+        ("TOCSIN_TUNE_URL", "https://me:secret@prefect.example/{topic}"),
+        ("TOCSIN_UPDATE_MINUTES", "-1"),
     ],
 )
 def test_a_wrong_value_is_an_error_that_names_the_setting(monkeypatch, name, value):

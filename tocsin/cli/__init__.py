@@ -13,6 +13,7 @@ from tocsin.tuning import relax_collection
 
 # Command name to the module of this package that defines it under the same name.
 _COMMANDS = {
+    "digest": "digest",
     "drift": "drift",
     "evaluate": "evaluate",
     "feedback": "feedback",

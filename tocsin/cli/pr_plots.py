@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tocsin.cli.draw import make_figure, save_figure
+from tocsin.draw import make_figure, save_figure
 
 if TYPE_CHECKING:
     from models.report import Curve

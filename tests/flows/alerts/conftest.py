@@ -124,7 +124,7 @@ class ScriptedOutlet:
             raise DeliveryUncertain("no_answer", "Slack's connection: it broke")
         return ts
 
-    def find_delivered(self, channel, alert_ids, oldest):
+    def find_delivered(self, channel, alert_ids, oldest, *, threads=()):
         self.asked.append((channel, set(alert_ids), oldest))
         error = self.history_script.pop(0) if self.history_script else None
         if error is not None:

@@ -36,7 +36,7 @@ def elements_of(message):
     """Return every text or link element, having checked that the blocks hold nothing else."""
     assert len(message.blocks) <= 50
     found = []
-    for block in message.blocks:
+    for block in message.blocks[:1]:
         assert block["type"] == "rich_text"
         for part in block["elements"]:
             assert part["type"] in {"rich_text_section", "rich_text_quote"}
@@ -45,6 +45,17 @@ def elements_of(message):
     assert all(set(element) <= {"type", "text", "url", "style"} for element in found)
     assert all(element["type"] in {"text", "link"} for element in found)
     return found
+
+
+def footer_of(message):
+    """Return the texts of the small print, having checked that it keeps to what Slack allows there."""
+    if len(message.blocks) == 1:
+        return []
+    (footer,) = message.blocks[1:]
+    assert footer["type"] == "context"
+    assert 1 <= len(footer["elements"]) <= 10
+    assert all(set(element) == {"type", "text", "verbatim"} for element in footer["elements"])
+    return [element["text"] for element in footer["elements"]]
 
 
 def shown(message):
@@ -62,6 +73,44 @@ def test_any_alert_makes_a_message_within_slacks_limits(make_alert, now, title, 
     assert len(json.dumps(message.blocks)) < 40_000
     assert not any(INVISIBLE.search(text) for text in [*texts, message.text])
     json.dumps(message.blocks, ensure_ascii=False).encode()
+
+
+@given(title=long_hostile, url=urls, why=reasons, tune_url=urls)
+def test_the_small_print_holds_only_the_command_and_plain_links(make_alert, now, title, url, why, tune_url):
+    template = tune_url and f"{tune_url}{{topic}}"
+    alert = make_alert(title=title, url=url, reasons=tuple(why))
+    message = compose_message(alert, now=now, tune_url=template)
+    texts = footer_of(message)
+    assert bool(texts) == bool(why)
+    assert texts[:1] == ["Why this? `tocsin why 1`"][: len(texts)]
+    assert all(re.fullmatch(r"<https?://[!#-;=?-\[\]_a-z~]+\|Tune [\w ]+>", text) for text in texts[1:])
+    assert all(units(text) <= 3000 for text in texts)
+    assert len(json.dumps(message.blocks)) < 40_000
+
+
+def test_an_alert_says_how_to_ask_why_and_where_to_tune(make_alert, now):
+    why = (Reason("export_controls", 0.93, ""), Reason("us_china_rivalry", 0.61, ""))
+    alert = make_alert(reasons=why)
+    assert footer_of(compose_message(alert, now=now)) == ["Why this? `tocsin why 1`"]
+    tuned = compose_message(alert, now=now, tune_url="https://prefect.example/topics?name={topic}")
+    assert footer_of(tuned)[1:] == [
+        "<https://prefect.example/topics?name=export_controls|Tune Export controls>",
+        "<https://prefect.example/topics?name=us_china_rivalry|Tune US China rivalry>",
+    ]
+    plain = compose_message(alert, now=now, tune_url="https://prefect.example/deployments/1")
+    assert footer_of(plain)[1:] == ["<https://prefect.example/deployments/1|Mute or tune topics>"]
+
+
+def test_a_warning_is_no_article_and_has_no_small_print(make_alert, now):
+    assert footer_of(compose_message(make_alert(reasons=()), now=now, tune_url="https://x.example")) == []
+
+
+def test_many_outlets_are_counted(make_alert, now):
+    named = ("A", "B", "C", "D", "E", "F")
+    assert "\nalso in A, B, C and 3 more, 7 outlets" in shown(
+        compose_message(make_alert(also_in=named), now=now)
+    )
+    assert "\nalso in A and B" in shown(compose_message(make_alert(also_in=named[:2]), now=now))
 
 
 @given(title=long_hostile, outlet=hostile, why=reasons)

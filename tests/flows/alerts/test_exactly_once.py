@@ -27,9 +27,9 @@ class Mortal:
         return self._wrap(attribute) if callable(attribute) else attribute
 
     def _wrap(self, call):
-        def mortal_call(*arguments):
+        def mortal_call(*arguments, **named):
             self._die()
-            result = call(*arguments)
+            result = call(*arguments, **named)
             self._die()
             return result
 
@@ -39,7 +39,7 @@ class Mortal:
 class Forgetful(Mortal):
     """An outlet that is never asked what it holds: reconciliation off."""
 
-    def find_delivered(self, channel, alert_ids, oldest):
+    def find_delivered(self, channel, alert_ids, oldest, *, threads=()):
         return {}
 
 

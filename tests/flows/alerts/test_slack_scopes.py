@@ -14,7 +14,10 @@ NEEDED = {
     "chat.postMessage": {"chat:write"},
     "conversations.list": {"channels:read", "groups:read"},
     "conversations.history": {"channels:history", "groups:history"},
+    "conversations.replies": {"channels:history", "groups:history"},
+    "chat.update": {"chat:write"},
     "reactions.get": {"reactions:read"},
+    "files_upload_v2": {"files:write"},  # files.getUploadURLExternal and files.completeUploadExternal
 }
 
 
@@ -27,6 +30,8 @@ def methods_called():
                 first = node.args[0] if node.args else None
                 if node.func.attr in {"ask", "ask_pages", "post"} and isinstance(first, ast.Constant):
                     found.add(first.value)
+                if node.func.attr == "files_upload_v2":
+                    found.add(node.func.attr)
     return found
 
 

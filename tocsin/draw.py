@@ -1,13 +1,14 @@
-"""The one door to matplotlib, which is not always installed: figures that are written as PNG files."""
+"""The one door to matplotlib, which is not always installed: figures as PNG files or bytes."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 from tocsin.errors import SettingsError
 
-HOW = 'plots need matplotlib, which is not installed: `pip install "tocsin[plots]"`'
+HOW = 'plots need matplotlib, which is not installed: `pip install "tocsin[plots]"`, or `[charts]`'
 DPI = 120
 
 
@@ -34,3 +35,10 @@ def save_figure(figure: Any, path: Path) -> Path:
     except OSError as error:
         raise SettingsError(f"{path}: cannot be written ({error.strerror})") from error
     return path
+
+
+def figure_bytes(figure: Any) -> bytes:
+    """Return `figure` as the bytes of a PNG file; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()
