@@ -13,6 +13,7 @@ from flows.alerts.decide import AlertRules, Match, decide_alerts, find_matches, 
 from flows.display import current_display
 from flows.feeds.identity import Identified, Identities
 from flows.feeds.language import detect_language
+from flows.labels import telling_text
 from flows.run import Batch, MonitorRun
 from flows.stories import count_outlets, tie_stories
 from models.explain import Match as Explained
@@ -23,8 +24,6 @@ from tocsin.types import Article, Reason, Score
 
 # A claimed date older than this is not news, whatever feed it turns up in.
 MAX_AGE = timedelta(days=7)
-# Characters below which a summary says too little to judge an article by, if its page was read.
-SHORT_SUMMARY = 200
 
 
 def judge_batch(run: MonitorRun, batch: Batch) -> None:
@@ -96,9 +95,7 @@ def _read_full_texts(run: MonitorRun, batch: Batch) -> None:
 
 
 def _telling_text(article: Article) -> str:
-    """What stands beside the headline when it is judged: the summary, or the page if that says little."""
-    is_short = len(article.summary) < SHORT_SUMMARY
-    return article.full_text if is_short and article.full_text else article.summary
+    return telling_text(article.summary, article.full_text)
 
 
 def _set_apart(run: MonitorRun, batch: Batch) -> None:

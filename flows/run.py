@@ -14,6 +14,7 @@ from flows.alerts.outlet import Outlet
 from flows.feeds.identity import Identified
 from flows.feeds.options import PollOptions
 from flows.feeds.poll import Brakes
+from flows.labels import learn_labels
 from flows.report import RunReport
 from models.choose import open_encoder
 from models.cross_encoder import load_cross_encoder
@@ -92,10 +93,12 @@ class MonitorRun:
         return self.report.run_id
 
     def judge(self) -> tuple[Encoder, Heads]:
-        """Load the encoder and build the heads when the first article needs them."""
+        """Load the encoder and build the heads, with people's labels, when the first article needs them."""
         if self._judge is None:
             encoder = self._open_encoder()
-            heads = build_heads(self.topics, encoder)
+            names = [topic.name for topic in self.topics]
+            labels = learn_labels(self.db, names, revision=encoder.revision)
+            heads = build_heads(self.topics, encoder, labels=labels)
             if self.options.cross_encoder is not None:
                 self.refiner = Refiner(load_cross_encoder(self.options.cross_encoder), heads)
             self._judge = encoder, heads
