@@ -159,7 +159,7 @@ class _Asked:
         if not given:
             return [np.empty(0)] * len(variants)
         vectors = np.concatenate([each.vectors for each in given])
-        scores = self._heads.score(vectors, [text for each in given for text in each.texts])
+        scores = self._heads.score_plainly(vectors, [text for each in given for text in each.texts])
         chances = scores.astype(np.float64).clip(1e-7, 1 - 1e-7)
         logits = np.log(chances / (1 - chances))
         ends = np.cumsum([0 if each is None else len(each.texts) for each in variants])

@@ -60,7 +60,7 @@ class FittedFile:
     encoder_revision: str
     topics: tuple[FittedTopic, ...]
     files: Mapping[str, FileMark]
-    version: int = 1
+    version: int = 2
     report: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -18,6 +18,7 @@ from models.few_label import FewLabelHead, Label, correct_head, embed_labels
 from models.fitted import PATH as FITTED
 from models.fitted import FittedHead, load_weights, read_fitted, select_fitted
 from models.manifest import read_manifest
+from models.names import NameCheck
 from models.plain import PlainHead
 from models.zero_shot import PATH, Calibration, ZeroShotHead, load_calibration
 from tocsin.errors import ModelError, TopicError
@@ -50,7 +51,8 @@ class Head(Protocol):
 class Heads:
     """The heads of all topics of a run; columns are in the order of `topics`.
 
-    `labels` are those that correct some of them, by topic, each with its vector.
+    `labels` are those that correct some of them, by topic, each with its vector. `check` discounts the names
+    of topics in their articles.
     """
 
     topics: tuple[Topic, ...]
@@ -58,6 +60,7 @@ class Heads:
     dimensions: int
     encoder_revision: str
     labels: Mapping[str, tuple[Label, ...]] = field(default_factory=dict)
+    check: NameCheck | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -87,6 +90,13 @@ class Heads:
             raise ModelError(message)
         if texts is not None and len(texts) != len(embeddings):
             raise ValueError(f"{len(texts)} texts for {len(embeddings)} embeddings")
+        scores = self.score_plainly(embeddings, texts)
+        if texts is None or self.check is None:
+            return scores
+        return self.check.discount(scores, texts, self.score_plainly)
+
+    def score_plainly(self, embeddings: Vectors, texts: Sequence[str] | None) -> Vectors:
+        """Score as `score` does, and embed nothing: names are not checked, nor shapes."""
         scores = np.empty((len(embeddings), len(self.topics)), dtype=np.float32)
         columns = {topic.name: i for i, topic in enumerate(self.topics)}
         for part in self.parts:
@@ -126,7 +136,8 @@ def build_heads(
         weights = load_weights(known, fitted, dimensions=encoder.dimensions)
         parts.append(_correct(FittedHead(group, known, weights), given, shared))
     parts += [_correct(shared.build_zero_shot(group), given, shared) for group in _split(others, given)]
-    return Heads(tuple(topics), tuple(parts), encoder.dimensions, encoder.revision, given)
+    check = NameCheck(topics, learned, encoder)
+    return Heads(tuple(topics), tuple(parts), encoder.dimensions, encoder.revision, given, check)
 
 
 def fit_few_label(

@@ -147,4 +147,4 @@ def test_the_default_topics_hold_their_figures_on_dev(encoder, eval_folder):
     assert result.mean["precision"] >= 0.84
     assert min(figures.ap for figures in result.topics.values()) >= 0.75
     assert result.encoder_revision == encoder.revision
-    assert set(result.heads.values()) == {"fitted-1"}
+    assert set(result.heads.values()) == {"fitted-2"}

@@ -171,7 +171,7 @@ def test_where_nothing_was_called_relevant_no_labelled_article_is_named(encoder,
 
 def test_the_head_and_the_encoder_that_scored_are_named(encoder, heads):
     reason = explain(encoder, heads, "AI act enters into force", "", "ai_regulation")
-    assert reason.head == "fitted-1"
+    assert reason.head == "fitted-2"
     assert reason.encoder_revision == encoder.revision
 
 
