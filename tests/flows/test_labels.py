@@ -119,8 +119,8 @@ def test_labels_change_the_next_runs_scores_of_their_topic_and_of_no_other(run_o
     vote(db, FERRIES.name, relevant="ferry")
     before, after = scores(run_over("untaught", *NEXT)), scores(run_over("taught", *NEXT))
     rowing, ferry = ((title, FERRIES.name) for title in NEXT[:2])
-    assert after[rowing][0] < before[rowing][0] / 2
-    assert after[ferry][0] >= FERRIES.effective_threshold > after[rowing][0]
+    assert after[rowing][0] < before[rowing][0] - 0.3
+    assert after[ferry][0] > 0.9
     assert re.fullmatch("few_label-[0-9]+[+]zero_shot-2[+]labels-4-[0-9a-f]{6}", after[rowing][1])
     others = [pair for pair in after if pair[1] != FERRIES.name]
     assert len(others) == 2 * (len(TOLD) + len(NEXT))
