@@ -106,7 +106,7 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
         feeds=_choose_feeds(settings, request, db),
         topics=tuple(topics) if topics is not None else None,
         channel=default_channel(settings),
-        operator_channel=_operator_channel(settings),
+        operator_channel=operator_channel(settings),
         poll=PollOptions(allow_networks=settings.allow_networks),
         baseline=request.baseline,
         poll_all=request.poll_all,
@@ -176,7 +176,8 @@ def default_channel(settings: Settings) -> str:
     return f"{WEBHOOK}default" if settings.webhook_url else CONSOLE
 
 
-def _operator_channel(settings: Settings) -> str:
+def operator_channel(settings: Settings) -> str:
+    """Give the channel that hears of what needs a look: the operator's, else that of alerts."""
     named = settings.operator_channel
     has_slack = settings.slack_bot_token or settings.slack_webhook
     return named if named and (has_slack or named.startswith(WEBHOOK)) else default_channel(settings)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 from typing import Literal
 
 from prefect import flow
-from prefect.context import FlowRunContext
 
+from flows.monitor import name_run
 from flows.send_digest import DigestReport, DigestRequest, send_digests
 from tocsin.settings import load_settings
 
@@ -31,12 +30,5 @@ def digest(
     return send_digests(
         load_settings(data=data),
         DigestRequest(kind=kind, channel=channel, dry_run=dry_run),
-        run_id=_run_id(),
+        run_id=name_run(),
     )
-
-
-def _run_id() -> str:
-    context = FlowRunContext.get()
-    if context is not None and context.flow_run is not None:
-        return str(context.flow_run.id)
-    return str(uuid.uuid4())

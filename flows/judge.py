@@ -16,15 +16,13 @@ from flows.display import current_display
 from flows.facts import load_waiting, make_rules, match_waiting
 from flows.feeds.identity import Identified
 from flows.feeds.language import detect_language
+from flows.labels import telling_text
 from flows.run import Batch, MonitorRun
 from flows.stories import tie_stories
 from models.explain import Match as Explained
 from models.explain import explain_matches
 from models.text import compose_text
 from tocsin.types import Article, Reason, Score
-
-# Characters below which a summary says too little to judge an article by, if its page was read.
-SHORT_SUMMARY = 200
 
 
 def judge_articles(run: MonitorRun, batch: Batch, now: datetime) -> None:
@@ -74,9 +72,7 @@ def _read_full_texts(run: MonitorRun, batch: Batch) -> None:
 
 
 def _telling_text(article: Article) -> str:
-    """What stands beside the headline when it is judged: the summary, or the page if that says little."""
-    is_short = len(article.summary) < SHORT_SUMMARY
-    return article.full_text if is_short and article.full_text else article.summary
+    return telling_text(article.summary, article.full_text)
 
 
 def _set_apart(run: MonitorRun, batch: Batch) -> None:

@@ -51,7 +51,7 @@ def monitor(
         full_text=full_text,
         max_age_days=max_age_days,
     )
-    with open_run(load_settings(data=data), request, run_id=_run_id()) as run:
+    with open_run(load_settings(data=data), request, run_id=name_run()) as run:
         run_steps(run, wrap=_as_task)
     create_markdown_artifact(
         key="monitor-report", markdown=run.report.to_markdown(), description="What the run did"
@@ -72,7 +72,8 @@ def _as_task(step: Step) -> Step:
     return make_task(step)
 
 
-def _run_id() -> str:
+def name_run() -> str:
+    """Return the id of the flow's run, as Prefect knows it; outside of a flow a new one."""
     context = FlowRunContext.get()
     if context is not None and context.flow_run is not None:
         return str(context.flow_run.id)

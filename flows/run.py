@@ -99,12 +99,15 @@ class MonitorRun:
         return self.report.run_id
 
     def judge(self) -> tuple[Encoder, Heads]:
-        """Load the encoder and build the heads when the first article needs them."""
+        """Load the encoder and build the heads, with people's labels, when the first article needs them."""
         if self._judge is None:
+            from flows.labels import learn_labels  # noqa: PLC0415
             from models.heads import build_heads  # noqa: PLC0415
 
             encoder = self._open_encoder()
-            heads = build_heads(self.topics, encoder)
+            names = [topic.name for topic in self.topics]
+            labels = learn_labels(self.db, names, revision=encoder.revision)
+            heads = build_heads(self.topics, encoder, labels=labels)
             if self.options.cross_encoder is not None:
                 from models.cross_encoder import load_cross_encoder  # noqa: PLC0415
                 from models.refine import Refiner  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""What the operator is told of feeds and channels: once per episode, through the same outbox as any alert."""
+"""What the operator is told of feeds, channels and drift: once per episode or week, through the outbox."""
 
 from __future__ import annotations
 
@@ -56,6 +56,22 @@ def _compose_trouble(trouble: ChannelTrouble, channel: str, now: datetime) -> Al
         article_id=_stand_in(episode),
         channel=channel.removeprefix("#"),
         title=f"Alerts are not delivered as promised. {trouble.message}",
+        url=None,
+        outlet=OUTLET,
+        published_at=now,
+        decided_at=now,
+        reasons=(),
+    )
+
+
+def compose_drift(week: str, message: str, *, channel: str, now: datetime) -> Alert:
+    """Make an alert for the operator's channel of a week's drift; the same week's has the same id."""
+    report_id = hashlib.sha256(f"drift {week}".encode()).hexdigest()[:24]
+    return Alert(
+        alert_id=report_id,
+        article_id=_stand_in(report_id),
+        channel=channel.removeprefix("#"),
+        title=message,
         url=None,
         outlet=OUTLET,
         published_at=now,

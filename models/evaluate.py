@@ -14,6 +14,7 @@ import numpy.typing as npt
 from models.encode import Encoder, Progress, Vectors
 from models.heads import Heads, build_heads
 from models.manifest import mark_file
+from models.refine import CrossEncoder, Refiner
 from models.text import compose_text
 from tocsin.errors import SettingsError
 from tocsin.types import Topic
@@ -177,12 +178,16 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 @dataclass(frozen=True)
 class Scored:
-    """The labelled articles of a file, with float32 scores (articles, topics) by the heads of the topics."""
+    """The labelled articles of a file, with float32 scores (articles, topics) by the heads of the topics.
+
+    `second_opinion` names the cross-encoder that had a part in doubtful scores, if one had.
+    """
 
     articles: Sequence[LabelledArticle]
     heads: Heads
     scores: Vectors
     data_sha256: str
+    second_opinion: str = ""
 
     def labels(self) -> Floats:
         """Return the labels (articles, topics): 1, 0, NaN where the topic counts neither way."""
@@ -191,7 +196,11 @@ class Scored:
     def evaluate(self) -> Evaluation:
         """Compare the scores with the labels."""
         result = evaluate_scores(self.scores, self.articles, self.heads.topics)
-        names = dict(zip((topic.name for topic in self.heads.topics), self.heads.names, strict=True))
+        opinion = f"+{self.second_opinion}" if self.second_opinion else ""
+        names = {
+            topic.name: name + opinion
+            for topic, name in zip(self.heads.topics, self.heads.names, strict=True)
+        }
         return replace(
             result,
             encoder_revision=self.heads.encoder_revision,
@@ -221,6 +230,14 @@ def score_file(
     texts = [compose_text(article.title, article.summary) for article in articles]
     scores = heads.score(encoder.embed(texts, progress=progress), texts)
     return Scored(articles, heads, scores, mark_file(path).sha256)
+
+
+def refine_scored(scored: Scored, model: CrossEncoder) -> Scored:
+    """Mix a cross-encoder's opinion into the doubtful scores, as a run does, but into all of them."""
+    texts = [compose_text(article.title, article.summary) for article in scored.articles]
+    refiner = Refiner(model, scored.heads, limit=scored.scores.size)
+    refined = refiner.refine(scored.scores, texts)
+    return replace(scored, scores=refined.scores, second_opinion=model.name)
 
 
 def evaluate_file(

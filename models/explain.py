@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.encode import Encoder, Tokens, Vectors
+from models.few_label import Label
 from models.heads import Heads
 from models.text import clean_summary, clean_text, split_sentences
 from tocsin.types import Reason, Topic
@@ -71,7 +72,11 @@ def explain_matches(encoder: Encoder, heads: Heads, matches: Sequence[Match]) ->
         )
         for match, article, place, found, drop in zip(matches, articles, chosen, words, drops, strict=True)
     ]
-    return _add_examples(encoder, heads, reasons, tokens)
+    reasons = _add_examples(encoder, heads, reasons, tokens)
+    return [
+        _add_labelled(reason, heads.labels.get(match.topic, ()), article.vector(), match.title)
+        for reason, match, article in zip(reasons, matches, articles, strict=True)
+    ]
 
 
 def _sentences(match: Match) -> list[str]:
@@ -94,6 +99,10 @@ class _Article:
         self.sentences = list(sentences)
         self._tokens = tokens
         self._sums = [each.states.sum(axis=0, dtype=np.float32) for each in tokens]
+
+    def vector(self) -> Vectors | None:
+        """Return the unit vector of the whole article, (d,); None without text."""
+        return _unit(np.sum(self._sums, axis=0)[None])[0] if self._sums else None
 
     def less_sentences(self) -> _Variants | None:
         """Leave out each sentence in turn; None if there is no choice."""
@@ -150,7 +159,7 @@ class _Asked:
         if not given:
             return [np.empty(0)] * len(variants)
         vectors = np.concatenate([each.vectors for each in given])
-        scores = self._heads.score(vectors, [text for each in given for text in each.texts])
+        scores = self._heads.score_plainly(vectors, [text for each in given for text in each.texts])
         chances = scores.astype(np.float64).clip(1e-7, 1 - 1e-7)
         logits = np.log(chances / (1 - chances))
         ends = np.cumsum([0 if each is None else len(each.texts) for each in variants])
@@ -207,3 +216,19 @@ def _embed_phrases(encoder: Encoder, phrases: Sequence[str]) -> Mapping[str, Vec
     if missing:
         known.update(zip(missing, encoder.embed(missing), strict=True))
     return known
+
+
+def _add_labelled(reason: Reason, labels: Sequence[Label], vector: Vectors | None, title: str) -> Reason:
+    """Give the reason the nearest article that people called relevant to its topic, and their cosine.
+
+    Never an article of the same headline: that one is as near as can be, and says nothing.
+    """
+    near = [
+        (float(label.vector @ vector), label.title or label.text)
+        for label in labels
+        if vector is not None and label.vector is not None and label.positive and label.title != title
+    ]
+    if not near:
+        return reason
+    likeness, headline = max(near)
+    return replace(reason, labelled=headline, labelled_likeness=round(likeness, 4))

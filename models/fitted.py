@@ -60,7 +60,7 @@ class FittedFile:
     encoder_revision: str
     topics: tuple[FittedTopic, ...]
     files: Mapping[str, FileMark]
-    version: int = 1
+    version: int = 2
     report: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -95,7 +95,7 @@ class FittedHead:
         names = [topic.name for topic in known.topics]
         columns = [names.index(topic.name) for topic in topics]
         self.topics = tuple(topics)
-        self.name = f"fitted-{known.version}"
+        self.names = (f"fitted-{known.version}",) * len(self.topics)
         self._weights = weights.take(columns)
         self._with_text = _matrix([known.topics[column].with_text for column in columns])
         self._without_text = _matrix([known.topics[column].without_text for column in columns])

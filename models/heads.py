@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Protocol
@@ -13,10 +14,11 @@ import numpy as np
 
 from models.background import Background, load_background
 from models.encode import FOLDER, Encoder, Vectors
-from models.few_label import FewLabelHead, Label, correct_head
+from models.few_label import FewLabelHead, Label, correct_head, embed_labels
 from models.fitted import PATH as FITTED
 from models.fitted import FittedHead, load_weights, read_fitted, select_fitted
 from models.manifest import read_manifest
+from models.names import NameCheck
 from models.plain import PlainHead
 from models.zero_shot import PATH, Calibration, ZeroShotHead, load_calibration
 from tocsin.errors import ModelError, TopicError
@@ -31,8 +33,8 @@ class Head(Protocol):
     """Scores some topics at once. One head for many topics keeps the cost a matrix product."""
 
     @property
-    def name(self) -> str:
-        """Kind and version, as stored with each score."""
+    def names(self) -> tuple[str, ...]:
+        """For each topic kind and version, as stored with each score."""
 
     @property
     def topics(self) -> tuple[Topic, ...]:
@@ -47,17 +49,27 @@ class Head(Protocol):
 
 @dataclass(frozen=True)
 class Heads:
-    """The heads of all topics of a run; columns are in the order of `topics`."""
+    """The heads of all topics of a run; columns are in the order of `topics`.
+
+    `labels` are those that correct some of them, by topic, each with its vector. `check` discounts the names
+    of topics in their articles.
+    """
 
     topics: tuple[Topic, ...]
     parts: tuple[Head, ...]
     dimensions: int
     encoder_revision: str
+    labels: Mapping[str, tuple[Label, ...]] = field(default_factory=dict)
+    check: NameCheck | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """For each topic, the name of the head that scores it."""
-        by_topic = {topic.name: part.name for part in self.parts for topic in part.topics}
+        by_topic = {
+            topic.name: name
+            for part in self.parts
+            for topic, name in zip(part.topics, part.names, strict=True)
+        }
         return tuple(by_topic[topic.name] for topic in self.topics)
 
     @property
@@ -78,6 +90,13 @@ class Heads:
             raise ModelError(message)
         if texts is not None and len(texts) != len(embeddings):
             raise ValueError(f"{len(texts)} texts for {len(embeddings)} embeddings")
+        scores = self.score_plainly(embeddings, texts)
+        if texts is None or self.check is None:
+            return scores
+        return self.check.discount(scores, texts, self.score_plainly)
+
+    def score_plainly(self, embeddings: Vectors, texts: Sequence[str] | None) -> Vectors:
+        """Score as `score` does, and embed nothing: names are not checked, nor shapes."""
         scores = np.empty((len(embeddings), len(self.topics)), dtype=np.float32)
         columns = {topic.name: i for i, topic in enumerate(self.topics)}
         for part in self.parts:
@@ -110,14 +129,15 @@ def build_heads(
     known = read_fitted(fitted, revision=encoder.revision)
     learned = select_fitted(topics, known)
     others = tuple(topic for topic in topics if topic not in learned)
-    given = {name: found for name, found in (labels or {}).items() if found}
+    given = _embed_given({topic.name for topic in topics}, labels or {}, encoder)
     shared = _Shared(encoder, calibration)
     parts: list[Head] = []
     for group in _split(learned, given):
         weights = load_weights(known, fitted, dimensions=encoder.dimensions)
         parts.append(_correct(FittedHead(group, known, weights), given, shared))
     parts += [_correct(shared.build_zero_shot(group), given, shared) for group in _split(others, given)]
-    return Heads(tuple(topics), tuple(parts), encoder.dimensions, encoder.revision)
+    check = NameCheck(topics, learned, encoder)
+    return Heads(tuple(topics), tuple(parts), encoder.dimensions, encoder.revision, given, check)
 
 
 def fit_few_label(
@@ -140,10 +160,21 @@ def _build_plain(topics: Sequence[Topic], encoder: Encoder, labels: Mapping[str,
     log.warning(
         "heads.fell_back encoder=%s head=%s ignored_labels=%d",
         encoder.revision,
-        head.name,
+        ",".join(sorted(set(head.names))),
         sum(map(len, labels.values())),
     )
     return Heads(tuple(topics), (head,) if topics else (), encoder.dimensions, encoder.revision)
+
+
+def _embed_given(
+    topics: AbstractSet[str], labels: Mapping[str, Sequence[Label]], encoder: Encoder
+) -> dict[str, tuple[Label, ...]]:
+    """Keep the labels of `topics`, each with its vector; a topic without any is left out."""
+    kept = {name: found for name, found in labels.items() if name in topics and found}
+    vectors = iter(embed_labels([label for found in kept.values() for label in found], encoder))
+    return {
+        name: tuple(label._replace(vector=next(vectors)) for label in found) for name, found in kept.items()
+    }
 
 
 def _refuse_twins(names: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ class PlainHead:
 
     def __init__(self, topics: Sequence[Topic], encoder: Encoder) -> None:
         self.topics = tuple(topics)
-        self.name = f"plain-{VERSION}"
+        self.names = (f"plain-{VERSION}",) * len(self.topics)
         everything = (*topics, *default_topics())
         phrases = list(dict.fromkeys(phrase for topic in everything for phrase in _all_phrases(topic)))
         vectors = dict(zip(phrases, encoder.embed(phrases), strict=True))

@@ -110,7 +110,7 @@ class ZeroShotHead:
         self, topics: Sequence[Topic], encoder: Encoder, background: Background, calibration: Calibration
     ) -> None:
         self.topics = tuple(topics)
-        self.name = f"zero_shot-{calibration.version}"
+        self.names = (f"zero_shot-{calibration.version}",) * len(self.topics)
         self._calibration = calibration
         self._features = TopicFeatures(self.topics, encoder, background)
         self._examples = np.array([len(topic.examples) for topic in self.topics], dtype=np.float32)

@@ -46,8 +46,8 @@ def load_spans(con: duckdb.DuckDBPyConnection, days: Days, *, edges: Sequence[fl
 
     `edges` part the scores into `len(edges) + 1` bins; a score on an edge belongs above it. A topic's scores
     count only if they came from what scores it now: the same definition (threshold, sensitivity and channel
-    aside), encoder and head, whether or not a cross-encoder had a part. Else a change that somebody made
-    would look like one of the news.
+    aside), encoder and head, with or without a cross-encoder, whichever labels correct it. Else a change that
+    somebody made would look like one of the news.
     """
     rows = _load_scores(con, days, edges)
     in_use = con.execute("SELECT topic FROM current_topics ORDER BY position").fetchall()
@@ -111,7 +111,9 @@ def _load_scores(
             FROM topics GROUP BY topic, version
         ),
         scored AS (
-            SELECT counted.*, hash(meaning, encoder_revision, split_part(head, '+nli', 1)) AS scorer
+            SELECT counted.*, hash(
+                meaning, encoder_revision, split_part(split_part(head, '+labels', 1), '+nli', 1)
+            ) AS scorer
             FROM counted JOIN meanings ON meanings.topic = counted.topic AND version = topic_version
         ),
         in_use AS (SELECT topic, arg_max(scorer, scored_at) AS scorer FROM scored GROUP BY topic)

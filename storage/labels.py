@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 
 from tocsin.types import Ballot
 
 Key = tuple[str, str]  # topic, person
 
+# Labels of each answer that a topic learns from: each costs every run a little.
+MOST = 100
+
 
 class LabelledText(NamedTuple):
-    """What was judged, and how: the parts of the text that a head reads."""
+    """What was judged, and how: the parts of the text that a head reads.
+
+    `embedding` float32 (384,) of the article by the encoder asked for; None where there is none.
+    """
 
     title: str
     summary: str
     positive: bool
+    full_text: str | None = None
+    embedding: npt.NDArray[np.float32] | None = None
 
 
 def voted_channels(con: duckdb.DuckDBPyConnection, since: datetime) -> list[str]:
@@ -64,21 +74,41 @@ def record_ballots(
     return added, removed
 
 
-def load_labels(con: duckdb.DuckDBPyConnection) -> dict[str, list[LabelledText]]:
-    """Load by topic what people said of articles, oldest first: the majority's word, none where it ties."""
+def load_labels(
+    con: duckdb.DuckDBPyConnection, topics: Sequence[str], *, revision: str = "", most: int = MOST
+) -> dict[str, list[LabelledText]]:
+    """Load by topic what people said of articles, oldest first: the majority's word, none where it ties.
+
+    Of each topic the newest `most` that are relevant, and as many that are not. Only topics with a label are
+    keys. `revision` is the encoder's whose embeddings are given too.
+    """
     rows = con.execute(
         """
-        SELECT labels.topic, articles.title, articles.summary,
-            count(*) FILTER (WHERE positive) > count(*) FILTER (WHERE NOT positive) AS is_positive
-        FROM labels JOIN articles ON articles.article_id = labels.article_id
-        GROUP BY labels.topic, labels.article_id, articles.title, articles.summary
-        HAVING count(*) FILTER (WHERE positive) <> count(*) FILTER (WHERE NOT positive)
-        ORDER BY labels.topic, min(labels.labelled_at), labels.article_id
-        """
+        WITH judged AS (
+            SELECT topic, article_id, min(labelled_at) AS labelled_at,
+                count(*) FILTER (WHERE positive) > count(*) FILTER (WHERE NOT positive) AS is_positive
+            FROM labels WHERE list_contains($topics, topic)
+            GROUP BY topic, article_id
+            HAVING count(*) FILTER (WHERE positive) <> count(*) FILTER (WHERE NOT positive)
+        ),
+        ranked AS (
+            SELECT judged.*, title, summary, full_text, row_number() OVER (
+                PARTITION BY topic, is_positive ORDER BY labelled_at DESC, judged.article_id
+            ) AS place
+            FROM judged JOIN articles ON articles.article_id = judged.article_id
+        )
+        SELECT topic, title, summary, is_positive, full_text, embedding
+        FROM ranked LEFT JOIN (FROM embeddings WHERE encoder_revision = $revision) AS known
+            ON known.article_id = ranked.article_id
+        WHERE place <= $most
+        ORDER BY topic, labelled_at, ranked.article_id
+        """,
+        {"topics": list(topics), "revision": revision, "most": most},
     ).fetchall()
     labels: dict[str, list[LabelledText]] = defaultdict(list)
-    for topic, title, summary, is_positive in rows:
-        labels[topic].append(LabelledText(title, summary, is_positive))
+    for topic, title, summary, is_positive, full_text, embedding in rows:
+        vector = None if embedding is None else np.array(embedding, np.float32)
+        labels[topic].append(LabelledText(title, summary, is_positive, full_text, vector))
     return dict(labels)
 
 

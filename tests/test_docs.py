@@ -81,6 +81,15 @@ def test_every_field_of_a_topic_is_described_in_the_form():
     ]
 
 
+def test_the_parameters_of_the_weekly_flow_are_described_too():
+    from flows.watch_drift import watch_drift
+
+    assert "`watch_drift`" in read("docs/settings.md")
+    assert [field.get("description") for field in watch_drift.parameters.properties.values()] == [
+        "Data folder. Empty: TOCSIN_DATA, else data/."
+    ]
+
+
 def test_every_table_view_and_column_of_the_history_is_documented():
     from storage.database import Database
 

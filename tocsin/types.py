@@ -276,8 +276,9 @@ class Reason:
 
     `sentence` is the one without which the score falls most, `words` are those of it without which it
     falls most, most first. `example` is the topic's own phrase nearest to the sentence, at the cosine
-    `likeness`. `head`, with its version, on the output of `encoder_revision` gave the score. Empty or None:
-    not known.
+    `likeness`. `head`, with its version, on the output of `encoder_revision` gave the score. `labelled` is
+    the headline of the nearest article that people called relevant, at the cosine `labelled_likeness`. Empty
+    or None: not known.
     """
 
     topic: str
@@ -288,6 +289,8 @@ class Reason:
     likeness: float | None = None
     head: str = ""
     encoder_revision: str = ""
+    labelled: str = ""
+    labelled_likeness: float | None = None
 
 
 # ---------------------------------------------------------------- alerts

@@ -237,7 +237,7 @@ def test_with_another_encoder_scores_are_kept_apart_and_the_report_names_the_hea
     run = monitor(serve((2, VERBOT, VERBOT_SUMMARY)), encoder=str(other))
     assert (run.report.heads, run.report.scored, run.report.unscored) == (["plain-1"], 1, {})
     assert rows(monitor.db, "SELECT DISTINCT encoder_revision, head FROM scores ORDER BY ALL") == [
-        (load_encoder().revision, "fitted-1"),
+        (load_encoder().revision, "fitted-2"),
         ("other-1", "plain-1"),
     ]
 
@@ -270,9 +270,9 @@ def test_a_cross_encoder_moves_doubtful_scores_only_and_is_named_with_them(monit
     assert (
         moved
         == [row[:2] for row in doubtful]
-        == [row[:2] for row in after if row[3] == "fitted-1+nli-12345678"]
+        == [row[:2] for row in after if row[3] == "fitted-2+nli-12345678"]
     )
-    assert (report.refined, report.heads) == (len(moved), ["fitted-1"])
+    assert (report.refined, report.heads) == (len(moved), ["fitted-2"])
     (reasons,) = rows(monitor.db, "SELECT string_agg(CAST(reasons AS VARCHAR)) FROM alerts")
     matched = rows(monitor.db, "SELECT count(*) FROM matches WHERE head LIKE '%nli%'")
     assert reasons[0].count("+nli-12345678") == matched[0][0] > 0

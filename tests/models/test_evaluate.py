@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from models.evaluate import (
     LabelledArticle,
+    Scored,
     average_precision,
     evaluate_file,
     evaluate_scores,
     measure,
     read_labelled,
+    refine_scored,
 )
 from models.topics import default_topics
 from tocsin.errors import SettingsError
@@ -147,4 +149,29 @@ def test_the_default_topics_hold_their_figures_on_dev(encoder, eval_folder):
     assert result.mean["precision"] >= 0.84
     assert min(figures.ap for figures in result.topics.values()) >= 0.75
     assert result.encoder_revision == encoder.revision
-    assert set(result.heads.values()) == {"fitted-1"}
+    assert set(result.heads.values()) == {"fitted-2"}
+
+
+class Doubter:
+    """Says no to everything, and counts."""
+
+    name = "nli-12345678"
+
+    def __init__(self):
+        self.asked = 0
+
+    def entail(self, pairs):
+        self.asked += len(pairs)
+        return np.zeros(len(pairs))
+
+
+def test_a_second_opinion_is_asked_about_every_doubtful_score_and_named(heads):
+    articles = [LabelledArticle("A", "", frozenset())] * 300
+    scores = np.full((300, 10), 0.01, np.float32)
+    scores[:, 3] = 0.6
+    doubter = Doubter()
+    refined = refine_scored(Scored(articles, heads, scores, "abc"), doubter)
+    assert doubter.asked == 300
+    assert (refined.scores[:, 3] < 0.5).all()
+    np.testing.assert_array_equal(np.delete(refined.scores, 3, 1), np.delete(scores, 3, 1))
+    assert set(refined.evaluate().heads.values()) == {"fitted-2+nli-12345678"}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from models.explain import LEAST_DROP, Match, _heaviest, explain_matches
+from models.few_label import Label
 from models.heads import build_heads
 from models.topics import default_topics
 from tocsin.types import Topic
@@ -132,9 +133,45 @@ def test_a_topic_without_examples_is_compared_with_its_description(encoder):
     assert reason.head.startswith("zero_shot-")
 
 
+FERRIES = Topic(name="ferries", description="Ferries and other passenger boats on rivers: routes, prices.")
+ROWING = [
+    Label(
+        "Rowing club repairs its old boathouse. Paint was given.",
+        True,
+        title="Rowing club repairs its boathouse",
+    ),
+    Label("New ferry sails to the islands", True, title="New ferry sails to the islands"),
+    Label("Ferry to the islands sails again", False, title="Ferry to the islands sails again"),
+]
+
+
+@pytest.mark.parametrize(
+    ("title", "nearest"),
+    [
+        ("Old boathouse of the rowing club is being repaired", "Rowing club repairs its boathouse"),
+        ("Another ferry sails to the islands", "New ferry sails to the islands"),
+        ("New ferry sails to the islands", "Rowing club repairs its boathouse"),
+    ],
+)
+def test_the_nearest_article_that_people_called_relevant_is_named(encoder, title, nearest):
+    reason = explain(
+        encoder, build_heads([FERRIES], encoder, labels={"ferries": ROWING}), title, "", "ferries"
+    )
+    assert reason.labelled == nearest
+    text = next(label.text for label in ROWING if label.title == nearest)
+    vectors = encoder.embed([title, text])
+    assert reason.labelled_likeness == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-3)
+
+
+@pytest.mark.parametrize("labels", [{}, {"ferries": ROWING[2:]}])
+def test_where_nothing_was_called_relevant_no_labelled_article_is_named(encoder, labels):
+    reason = explain(encoder, build_heads([FERRIES], encoder, labels=labels), "Ferry sinks", "", "ferries")
+    assert (reason.labelled, reason.labelled_likeness) == ("", None)
+
+
 def test_the_head_and_the_encoder_that_scored_are_named(encoder, heads):
     reason = explain(encoder, heads, "AI act enters into force", "", "ai_regulation")
-    assert reason.head == "fitted-1"
+    assert reason.head == "fitted-2"
     assert reason.encoder_revision == encoder.revision
 
 

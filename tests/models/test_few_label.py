@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -71,7 +73,8 @@ def test_only_the_labelled_topic_changes_and_each_head_says_its_name(encoder):
     topics = (RIVERS, *default_topics()[:2])
     plain = build_heads(topics, encoder)
     taught = build_heads(topics, encoder, labels={"river_ferries": labels(), topics[1].name: []})
-    assert taught.names == ("few_label-1+zero_shot-2", "fitted-1", "fitted-1")
+    assert re.fullmatch("few_label-2[+]zero_shot-2[+]labels-4-[0-9a-f]{6}", taught.names[0])
+    assert taught.names[1:] == ("fitted-2", "fitted-2")
     vectors = encoder.embed(ASKED)
     before, after = plain.score(vectors, ASKED), taught.score(vectors, ASKED)
     np.testing.assert_array_equal(before[:, 1:], after[:, 1:])
@@ -82,7 +85,7 @@ def test_labels_correct_a_default_topic_too(encoder):
     topic = default_topics()[0]
     text = "Ministry stops exports of soybeans to its neighbour"
     taught = build_heads([topic], encoder, labels={topic.name: [Label(text, True)]})
-    assert taught.names == ("few_label-1+fitted-1",)
+    assert taught.names[0].startswith("few_label-2+fitted-2+labels-1-")
     assert score(taught, encoder, [text]) > score(build_heads([topic], encoder), encoder, [text])
 
 

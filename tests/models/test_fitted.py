@@ -38,9 +38,9 @@ def copy(tmp_path):
 
 
 def test_the_default_topics_are_fitted_and_others_are_not(encoder, heads):
-    assert heads.names == ("fitted-1",) * 10
+    assert heads.names == ("fitted-2",) * 10
     mixed = build_heads((default_topics()[0], OWN, default_topics()[1]), encoder)
-    assert mixed.names == ("fitted-1", "zero_shot-2", "fitted-1")
+    assert mixed.names == ("fitted-2", "zero_shot-2", "fitted-2")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_the_default_topics_are_fitted_and_others_are_not(encoder, heads):
 def test_what_does_not_change_the_meaning_keeps_the_fitted_head(encoder, heads, vectors, change):
     topic = default_topics()[2].model_copy(update=change)
     changed = build_heads([topic], encoder)
-    assert changed.names == ("fitted-1",)
+    assert changed.names == ("fitted-2",)
     np.testing.assert_allclose(
         changed.score(vectors, ARTICLES)[:, 0], heads.score(vectors, ARTICLES)[:, 2], atol=1e-6
     )
@@ -68,7 +68,7 @@ def test_what_does_not_change_the_meaning_keeps_the_fitted_head(encoder, heads, 
 def test_an_edited_definition_falls_back_to_zero_shot(encoder, change):
     first, *others = default_topics()[:3]
     edited = first.model_copy(update=change)
-    assert build_heads([edited, *others], encoder).names == ("zero_shot-2", "fitted-1", "fitted-1")
+    assert build_heads([edited, *others], encoder).names == ("zero_shot-2", "fitted-2", "fitted-2")
     assert hash_definition(edited) != hash_definition(first)
 
 

@@ -132,7 +132,7 @@ def test_a_hundred_topics_cost_little_more_than_ten(encoder):
 
 
 def test_every_topic_has_the_name_of_its_head_and_its_threshold(heads):
-    assert heads.names == ("fitted-1",) * 10
+    assert heads.names == ("fitted-2",) * 10
     np.testing.assert_allclose(heads.thresholds, 0.5)
 
 

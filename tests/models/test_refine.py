@@ -16,7 +16,7 @@ SECOND = Topic(name="ferries", description="Ferries on rivers", threshold=0.8)
 
 
 class Head:
-    name, topics = "fitted-1", (FIRST, SECOND)
+    names, topics = ("fitted-1",) * 2, (FIRST, SECOND)
 
 
 class Model:

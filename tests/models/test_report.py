@@ -18,10 +18,9 @@ from tocsin.types import Topic
 
 
 class FixedHead:
-    name = "fixed-1"
-
     def __init__(self, topics):
         self.topics = topics
+        self.names = ("fixed-1",) * len(topics)
 
 
 def scored(labels, scores, *, sha="abc", threshold=0.5) -> Scored:

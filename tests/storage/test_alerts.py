@@ -24,6 +24,8 @@ reasons = st.builds(
     likeness=st.none() | st.floats(-1, 1),
     head=texts,
     encoder_revision=texts,
+    labelled=texts,
+    labelled_likeness=st.none() | st.floats(-1, 1),
 )
 alerts = st.builds(
     Alert,

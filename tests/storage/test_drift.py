@@ -85,6 +85,23 @@ def test_scores_with_a_second_opinion_are_counted_with_those_of_their_head(con, 
     assert load_spans(con, days, edges=EDGES)[1].scores == {topic.name: [1, 1, 1]}
 
 
+def test_scores_by_more_or_other_labels_are_counted_together_and_those_without_apart(
+    con, store, topic, days, now
+):
+    put(con, store([3]), [0.2], topic, now, head="zero_shot-2")
+    put(con, store([2]), [0.7], topic, now, head="few_label-1+zero_shot-2+labels-8-0a1b2c+nli-12345678")
+    put(con, store([1]), [0.7], topic, now, head="few_label-1+zero_shot-2+labels-9-a0b1c2")
+    put(
+        con,
+        store([0]),
+        [0.05],
+        topic,
+        now + timedelta(hours=1),
+        head="few_label-1+zero_shot-2+labels-9-ffffff",
+    )
+    assert load_spans(con, days, edges=EDGES)[1].scores == {topic.name: [1, 0, 2]}
+
+
 def test_a_new_threshold_or_channel_changes_only_what_matches(con, store, topic, make_topic, days, now):
     put(con, store([10]), [0.7], topic, now - timedelta(days=10))
     moved = make_topic(threshold=0.8, channel="#other")

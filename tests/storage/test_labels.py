@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from storage.alerts import store_alerts
 from storage.articles import store_articles
 from storage.labels import LabelledText, load_labels, record_ballots, voted_channels
+from storage.scores import DIMENSIONS, store_embeddings
 from tocsin.types import Ballot
 
 PEOPLE = ["U1", "U2", "U3"]
@@ -81,7 +83,7 @@ def test_labels_are_always_what_the_last_reading_said_and_a_repeat_changes_nothi
 def test_readers_get_the_majoritys_word(stored, make_article, now, said, positive):
     record_ballots(stored, [ballot(*said)], now)
     article = make_article()
-    labels = load_labels(stored)
+    labels = load_labels(stored, ["export_controls", "us_china_rivalry"])
     if positive is None:
         assert labels == {}
     else:
@@ -95,3 +97,34 @@ def test_channels_are_those_that_were_told_of_articles_lately(stored, make_alert
     stored.execute("UPDATE alerts SET state = 'delivered', delivered_at = ?", [now])
     assert voted_channels(stored, now) == ["#other", "#policy"]
     assert voted_channels(stored, now + timedelta(seconds=1)) == []
+
+
+def vote_on(con, make_article, make_alert, said, now):
+    """Store an article for each yes or no, each judged a minute after the one before."""
+    for number, positive in enumerate(said, start=10):
+        store_articles(con, "run", articles=[make_article(number)], sightings=[], keys={})
+        store_alerts(con, "run", [make_alert(f"a-{number}", article_id=number)])
+        later = now + timedelta(minutes=number)
+        record_ballots(con, [ballot(("U1", positive), alert_id=f"a-{number}")], later)
+
+
+def test_readers_get_the_newest_of_each_answer_and_only_of_the_topics_they_ask_for(
+    con, make_article, make_alert, now
+):
+    vote_on(con, make_article, make_alert, [False, False, True, True, True, True], now)
+    found = load_labels(con, ["export_controls"], most=2)
+    assert list(found) == ["export_controls"]
+    assert [label.positive for label in found["export_controls"]] == [False, False, True, True]
+    newest = con.execute("SELECT title FROM articles WHERE article_id >= 14 ORDER BY article_id").fetchall()
+    assert [(label.title,) for label in found["export_controls"]][2:] == newest
+    assert load_labels(con, ["nobody_judged"]) == load_labels(con, []) == {}
+
+
+def test_readers_get_the_vector_of_the_encoder_they_name(con, make_article, make_alert, now):
+    vote_on(con, make_article, make_alert, [True], now)
+    unit = np.eye(1, DIMENSIONS, dtype=np.float32)
+    store_embeddings(con, "enc-1", [10], unit)
+    (label,) = load_labels(con, ["export_controls"], revision="enc-1")["export_controls"]
+    np.testing.assert_array_equal(label.embedding, unit[0])
+    (label,) = load_labels(con, ["export_controls"], revision="enc-2")["export_controls"]
+    assert label.embedding is None

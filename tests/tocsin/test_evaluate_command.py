@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -127,3 +128,34 @@ main()
     # Not ru_maxrss, which begins with the size of the process that forked this one.
     assert int(peak.read_text()) < 600_000  # kilobytes; about 160,000 were measured
     assert usage.ru_utime + usage.ru_stime < 5  # about 2 s were measured; the machine may be slow
+
+
+@pytest.fixture
+def nli(tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason="torch is only in the environment of the extra `torch`")
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "models"))
+    from tiny_models import save_transformer
+
+    names = {0: "contradiction", 1: "entailment"}
+    return save_transformer(tmp_path / "nli", "BertForSequenceClassification", id2label=names, num_labels=2)
+
+
+def test_a_cross_encoder_has_its_part_in_doubtful_scores_and_the_heads_say_so(run, file, nli, monkeypatch):
+    with file.open("a") as lines:
+        lines.write('\n{"title": "Lawmakers weigh rules for chatbots", "topics": []}')
+    before = json.loads(run("--json", "--scores").stdout)
+    monkeypatch.setenv("TOCSIN_CROSS_ENCODER", str(nli))
+    after = json.loads(run("--json", "--scores").stdout)
+    assert {head.partition("+")[2][:4] for head in after["heads"].values()} == {"nli-"}
+    moved = doubtful = 0
+    for topic, scores in before["scores"].items():
+        for old, new in zip(scores, after["scores"][topic], strict=True):
+            moved += old != new
+            doubtful += 0.2 <= old <= 0.8
+    assert moved == doubtful > 0
+
+
+def test_a_cross_encoder_that_cannot_be_found_is_named(run, monkeypatch):
+    monkeypatch.setenv("TOCSIN_CROSS_ENCODER", "nowhere")
+    with pytest.raises(SettingsError, match="TOCSIN_CROSS_ENCODER: nowhere"):
+        run()

@@ -59,6 +59,8 @@ def evaluate(*, file: Path, **options: Unpack[_Options]) -> None:
     chosen = options["topics"] or settings.topics
     encoder = open_encoder(settings.encoder, languages=settings.encoder_languages)
     scored = score_file(file, topics=load_topics(chosen) if chosen else default_topics(), encoder=encoder)
+    if settings.cross_encoder is not None:
+        scored = _refine(scored, settings.cross_encoder)
     older = options["compare"]
     comparison = compare_runs(read_old_run(older, scored), scored) if older else None
     if options["plots"]:
@@ -68,6 +70,13 @@ def evaluate(*, file: Path, **options: Unpack[_Options]) -> None:
         click.echo(_as_json(scored, mistakes, comparison, with_scores=options["with_scores"]))
     else:
         _print(scored, mistakes, comparison)
+
+
+def _refine(scored: Scored, cross_encoder: str) -> Scored:
+    from models.cross_encoder import load_cross_encoder  # noqa: PLC0415
+    from models.evaluate import refine_scored  # noqa: PLC0415
+
+    return refine_scored(scored, load_cross_encoder(cross_encoder))
 
 
 def _find_mistakes(encoder: Encoder, scored: Scored, most: int) -> list[Mistake]:
