@@ -17,8 +17,10 @@ _COMMANDS = {
     "feedback": "feedback",
     "feeds": "feeds",
     "monitor": "monitor",
+    "publish": "publish",
     "slack": "slack",
     "sql": "sql",
+    "trends": "trends",
 }
 
 

@@ -25,11 +25,11 @@ _WEEK = 7
 _SPAN = re.compile(r"([1-9]\d{0,3})d")
 
 
-def _read_since(ctx: click.Context, parameter: click.Parameter, value: str | None) -> date | int:
-    """Read a date, or so many days; without either a week."""
+def read_since(ctx: click.Context, parameter: click.Parameter, value: str | None) -> date | int | None:
+    """Read a date, or so many days; None if neither was given."""
     del ctx, parameter
     if value is None:
-        return _WEEK
+        return None
     if found := _SPAN.fullmatch(value):
         return int(found.group(1))
     try:
@@ -41,13 +41,13 @@ def _read_since(ctx: click.Context, parameter: click.Parameter, value: str | Non
 @click.command()
 @click.option(
     "--since",
-    callback=_read_since,
+    callback=read_since,
     metavar="DAY",
     help="First day, or how many: 14d. [default: 7d]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one object instead of a table.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder. [default: TOCSIN_DATA or data/]")
-def drift(*, since: date | int, as_json: bool, data: Path | None) -> None:
+def drift(*, since: date | int | None, as_json: bool, data: Path | None) -> None:
     """Compare the last days with the four weeks before: scores by topic, languages, outlets.
 
     A topic is compared only with scores of the same definition, encoder and head.
@@ -57,7 +57,7 @@ def drift(*, since: date | int, as_json: bool, data: Path | None) -> None:
     from storage.drift import load_spans  # noqa: PLC0415
     from storage.folder import history_path  # noqa: PLC0415
 
-    days = _days(since, today=datetime.now(UTC).date())
+    days = _days(since or _WEEK, today=datetime.now(UTC).date())
     with Database(history_path(load_settings(data=data).data)).read() as con:
         before, now = load_spans(con, days, edges=EDGES)
     found = _judge(before, now)
