@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections import defaultdict
 from pathlib import Path
 
 import click
@@ -78,7 +79,7 @@ def test_every_flow_parameter_is_documented_and_described_in_its_form():
 def test_every_table_view_and_column_of_the_history_is_documented():
     from storage.database import Database
 
-    text = read("docs/history.md")
+    text = read("docs/history.md") + read("docs/views.md")
     with Database(None).read() as con:
         columns = con.execute(
             "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY ALL"
@@ -87,7 +88,9 @@ def test_every_table_view_and_column_of_the_history_is_documented():
             "SELECT table_name, comment FROM duckdb_tables() WHERE NOT internal "
             "UNION ALL SELECT view_name, comment FROM duckdb_views() WHERE NOT internal"
         ).fetchall()
-    sections = {part.split("`")[1]: part for part in re.split(r"\n### ", text)[1:]}
+    sections = defaultdict(str)
+    for part in re.split(r"\n### ", text)[1:]:
+        sections[part.split("`")[1]] += part
     assert not [name for name, comment in comments if not comment]
     assert not {table for table, _ in columns} - set(sections)
     assert not [f"{table}.{column}" for table, column in columns if f"`{column}`" not in sections[table]]
