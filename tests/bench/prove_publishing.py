@@ -33,6 +33,7 @@ from storage.publish import publish
 from storage.runs import start_run
 
 database = Database(Path(sys.argv[1]))
+print("ready 0", flush=True)
 for number in itertools.count(int(sys.argv[2])):
     now = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(hours=7 * number)
     with database.write() as con:
@@ -75,7 +76,7 @@ def prove(folder, kills, rng):
     with _Reader(folder) as reader:
         stored = published = 0
         for kill in range(kills):
-            said = _work_until_killed(database.path, stored + 1, rng.uniform(0.3, 2.5))
+            said = _work_until_killed(database.path, stored + 1, rng.uniform(0.0, 2.0))
             stored = max([stored, *(number for word, number in said if word == "stored")])
             published = max([published, *(number for word, number in said if word == "published")])
             stored = _check(database, folder, stored, published, wrong)
@@ -99,10 +100,12 @@ def _work_until_killed(path, first, seconds):
     process = subprocess.Popen(
         [sys.executable, "-c", _WORK, path, str(first)], stdout=subprocess.PIPE, text=True
     )
+    process.stdout.readline()  # it has loaded what it needs
     timer = threading.Timer(seconds, process.kill)
     timer.start()
     lines = [line.split() for line in process.stdout if line.endswith("\n")]
     process.wait()
+    process.stdout.close()
     timer.cancel()
     return [(word, int(number)) for word, number in lines]
 
