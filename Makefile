@@ -13,7 +13,8 @@ EVAL ?= ../shared/eval
 UV_LOCK := $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --native-tls --upgrade
 
-.PHONY: help run test check gate format lock encoder emulator bench bench-poll bench-topics bench-latency prove-delivery screenshots clean
+.PHONY: help run test check gate format lock encoder emulator bench bench-history bench-latency bench-poll \
+	bench-topics prove-delivery prove-publishing screenshots clean
 
 help: ## Print what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -64,6 +65,9 @@ bench: $(VENV)-torch/.ready ## Print throughput against torch, side by side in o
 bench-topics: $(VENV)-torch/.ready ## Print what topics of one's own cost and reach: few labels, a hundred topics, an NLI pipeline
 	@$(VENV)-torch/bin/python tests/bench/bench_topics.py $(ARGS)
 
+bench-history: $(VENV)/.dev ## Print what trends, publishing and storing cost beside a million articles, SQLite beside it
+	@$(BIN)/python tests/bench/bench_history.py $(ARGS)
+
 bench-poll: $(VENV)/.dev $(VENV)-reader/.ready ## Print what polling costs beside newsboat and reader (needs nginx and newsboat)
 	@$(BIN)/python tests/bench/bench_poll.py --reader-python $(VENV)-reader/bin/python $(ARGS)
 
@@ -75,6 +79,9 @@ prove-delivery: $(VENV)/.dev emulator ## Count alerts lost or doubled while netw
 
 screenshots: $(VENV)/.dev ## Draw the pictures of what people see in Slack again (needs chromium)
 	@$(BIN)/python tests/screenshots/take.py $(ARGS)
+
+prove-publishing: $(VENV)/.dev ## Count what readers miss while storing and publishing are killed (about 5 minutes)
+	@$(BIN)/python tests/bench/prove_publishing.py $(ARGS)
 
 clean: ## Remove environments and caches (never the data folder)
 	rm -rf $(VENV) $(VENV)-torch $(VENV)-lock $(VENV)-reader tests/emulator/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

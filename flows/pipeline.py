@@ -1,4 +1,5 @@
-"""The steps of a `monitor` run as plain functions: begin, poll, judge, store, deliver, read feedback, finish.
+"""The steps of a `monitor` run as plain functions: begin, poll, judge, store, deliver, read feedback, finish,
+publish.
 
 Each takes the run first. Nothing here knows Prefect; `flows.monitor` wraps the steps as tasks.
 """
@@ -18,6 +19,7 @@ from flows.feeds.health import find_warnings
 from flows.feeds.poll import poll_feeds
 from flows.feeds.schedule import due_feeds, hold_back, schedule_poll
 from flows.identify import judge_batch
+from flows.publish import publish_history
 from flows.report import FeedFailure
 from flows.run import Batch, MonitorRun
 from flows.tell import deliver_outbox
@@ -45,6 +47,7 @@ def run_steps(run: MonitorRun, *, wrap: Callable[[Step], Step] = lambda step: st
         wrap(deliver_outbox)(run)
         wrap(read_feedback)(run)
         wrap(finish_run)(run)
+        wrap(publish_history)(run)
     except TocsinError as error:
         log.error("run.failed error=%s", error)  # noqa: TRY400  the message is written to be read
         with suppress(StorageError), run.db.write() as con:

@@ -69,6 +69,7 @@ class RunReport:
     full_text_failures: dict[str, int] = field(default_factory=dict)
     matches: dict[str, int] = field(default_factory=dict)
     alerts: AlertCounts = field(default_factory=AlertCounts)
+    publish_error: str | None = None
     failures: list[FeedFailure] = field(default_factory=list)
     delivery_errors: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -155,6 +156,8 @@ class RunReport:
         }
         if self.unscored:
             rows["Not scored: language not covered"] = self.unread
+        if self.publish_error:
+            rows["Not published"] = _cell(self.publish_error)
         if self.full_texts or self.full_text_failures:
             rows["Full texts / failed"] = f"{self.full_texts} / {sum(self.full_text_failures.values())}"
         lines = ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())]

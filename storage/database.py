@@ -28,7 +28,7 @@ FILE_NAME = "tocsin.duckdb"
 DEFAULT_WAIT = timedelta(seconds=30)
 
 # A checkpoint in the middle of a run costs more than the run's rows; closing the file makes one anyway.
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "wal_autocheckpoint": "256MB",
     "autoinstall_known_extensions": False,  # opening a file must never reach for the network
 }
@@ -82,12 +82,13 @@ class Database:
 
         Raises: StorageBusy, StorageCorrupt, and StorageError if there is no history yet.
         """
-        self._require_history()
+        self.require_history()
         self._update_schema()
         with self._in_use(read_only=True) as con, self._explained(), transaction(con, read_only=True):
             yield con
 
-    def _require_history(self) -> None:
+    def require_history(self) -> None:
+        """Raise StorageError if there is no history yet."""
         if self.path is not None and not self.path.exists():
             raise StorageError(
                 f"{self.path} does not exist: there is no history yet. Make one with `tocsin monitor`.",
@@ -135,7 +136,7 @@ class Database:
             longest = min(2 * longest, _LONGEST_PAUSE)
 
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
-        path = self._require_path()
+        path = self.require_path()
         try:
             if not read_only and not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -147,7 +148,8 @@ class Database:
         except (duckdb.Error, OSError) as error:
             raise explain_opening(error, path) from error
 
-    def _require_path(self) -> Path:
+    def require_path(self) -> Path:
+        """Give the path of the file; StorageError if the database is in memory."""
         if self.path is None:
             raise StorageError("The database in memory has no file to open")
         return self.path
@@ -225,7 +227,7 @@ def _attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> N
 
 
 def _connect() -> duckdb.DuckDBPyConnection:
-    con = duckdb.connect(":memory:", config=_CONFIG)
+    con = duckdb.connect(":memory:", config=CONFIG)
     con.execute("SET TimeZone = 'UTC'")
     return con
 
@@ -241,7 +243,7 @@ def _create(path: Path) -> None:
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     draft.unlink(missing_ok=True)
     try:
-        duckdb.connect(draft, config=_CONFIG).close()
+        duckdb.connect(draft, config=CONFIG).close()
         _publish(draft, path)
     finally:
         draft.unlink(missing_ok=True)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
-import numpy as np
-import numpy.typing as npt
 
 from tocsin.types import Ballot
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 Key = tuple[str, str]  # topic, person
 
@@ -82,6 +84,8 @@ def load_labels(
     Of each topic the newest `most` that are relevant, and as many that are not. Only topics with a label are
     keys. `revision` is the encoder's whose embeddings are given too.
     """
+    import numpy as np  # noqa: PLC0415  only who scores wants labels; who records them can spare it
+
     rows = con.execute(
         """
         WITH judged AS (

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import duckdb
 
 from storage.database import Database
+from storage.history_file import published_path, read_published
 from tocsin.errors import QueryError
 
 
@@ -31,6 +33,18 @@ def run_query(database: Database, sql: str, *, limit: int | None = None) -> Quer
             return _answer(con, sql, limit)
         except duckdb.Error as error:
             raise QueryError(f"The query was refused: {error}", path=database.path) from error
+
+
+def query_published(folder: Path, sql: str, *, limit: int | None = None) -> QueryResult:
+    """Answer one SQL statement from what was published in a data folder; no run waits for it.
+
+    Raises: QueryError with DuckDB's message if it is refused, and what `read_published` raises.
+    """
+    with read_published(folder) as con:
+        try:
+            return _answer(con, sql, limit)
+        except duckdb.Error as error:
+            raise QueryError(f"The query was refused: {error}", path=published_path(folder)) from error
 
 
 def _answer(con: duckdb.DuckDBPyConnection, sql: str, limit: int | None) -> QueryResult:

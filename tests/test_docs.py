@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections import defaultdict
 from importlib import import_module
 from pathlib import Path
 
@@ -93,7 +94,7 @@ def test_the_parameters_of_the_weekly_flow_are_described_too():
 def test_every_table_view_and_column_of_the_history_is_documented():
     from storage.database import Database
 
-    text = read("docs/history.md")
+    text = read("docs/history.md") + read("docs/views.md")
     with Database(None).read() as con:
         columns = con.execute(
             "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal ORDER BY ALL"
@@ -102,7 +103,9 @@ def test_every_table_view_and_column_of_the_history_is_documented():
             "SELECT table_name, comment FROM duckdb_tables() WHERE NOT internal "
             "UNION ALL SELECT view_name, comment FROM duckdb_views() WHERE NOT internal"
         ).fetchall()
-    sections = {part.split("`")[1]: part for part in re.split(r"\n### ", text)[1:]}
+    sections = defaultdict(str)
+    for part in re.split(r"\n### ", text)[1:]:
+        sections[part.split("`")[1]] += part
     assert not [name for name, comment in comments if not comment]
     assert not {table for table, _ in columns} - set(sections)
     assert not [f"{table}.{column}" for table, column in columns if f"`{column}`" not in sections[table]]

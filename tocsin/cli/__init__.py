@@ -19,9 +19,11 @@ _COMMANDS = {
     "feedback": "feedback",
     "feeds": "feeds",
     "monitor": "monitor",
+    "publish": "publish",
     "serve": "serve",
     "slack": "slack",
     "sql": "sql",
+    "trends": "trends",
     "why": "why",
 }
 

@@ -26,11 +26,11 @@ _WEEK = 7
 _SPAN = re.compile(r"([1-9]\d{0,3})d")
 
 
-def _read_since(ctx: click.Context, parameter: click.Parameter, value: str | None) -> date | int:
-    """Read a date, or so many days; without either a week."""
+def read_since(ctx: click.Context, parameter: click.Parameter, value: str | None) -> date | int | None:
+    """Read a date, or so many days; None if neither was given."""
     del ctx, parameter
     if value is None:
-        return _WEEK
+        return None
     if found := _SPAN.fullmatch(value):
         return int(found.group(1))
     try:
@@ -42,7 +42,7 @@ def _read_since(ctx: click.Context, parameter: click.Parameter, value: str | Non
 @click.command()
 @click.option(
     "--since",
-    callback=_read_since,
+    callback=read_since,
     metavar="DAY",
     help="First day, or how many: 14d. [default: 7d]",
 )
@@ -53,7 +53,7 @@ def _read_since(ctx: click.Context, parameter: click.Parameter, value: str | Non
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one object instead of a table.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder. [default: TOCSIN_DATA or data/]")
-def drift(*, since: date | int, report: bool, as_json: bool, data: Path | None) -> None:
+def drift(*, since: date | int | None, report: bool, as_json: bool, data: Path | None) -> None:
     """Compare the last days with the four weeks before: scores by topic, languages, outlets.
 
     A topic is compared only with scores of the same definition, encoder and head.
@@ -66,7 +66,7 @@ def drift(*, since: date | int, report: bool, as_json: bool, data: Path | None) 
     if report:
         found = _tell(settings)
     else:
-        days = _days(since, today=datetime.now(UTC).date())
+        days = _days(since or _WEEK, today=datetime.now(UTC).date())
         found = measure_drift(Database(history_path(settings.data)), days)
     if as_json:
         click.echo(json.dumps(found.to_dict(), ensure_ascii=False))

@@ -87,6 +87,8 @@ def print_report(report: RunReport, console: Console) -> None:
         console.print(_failures(report))
     for error in report.delivery_errors:
         console.print(Text(f"Not delivered: {error}", style="red"))
+    if report.publish_error:
+        console.print(Text(f"Not published: {report.publish_error}", style="yellow"))
     console.print(_where_next(report))
 
 

@@ -31,18 +31,19 @@ from tocsin.settings import load_settings
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder. [default: TOCSIN_DATA or data/]")
-def sql(*, query: str, form: str, as_json: bool, data: Path | None) -> None:
-    """Answer QUERY (one SQL statement, DuckDB's dialect) from the history. `-` reads it from stdin.
+@click.option("--live", is_flag=True, help="Ask the database of the runs: all tables, but it may be held.")
+def sql(*, query: str, form: str, as_json: bool, data: Path | None, live: bool) -> None:
+    """Answer QUERY (one SQL statement, DuckDB's dialect) from the published history. `-` reads it from stdin.
 
     Good first questions: SELECT * FROM matches LIMIT 5; DESCRIBE articles; SHOW TABLES.
     """
     from storage.database import Database  # noqa: PLC0415  DuckDB loads when it is needed
     from storage.folder import history_path  # noqa: PLC0415
-    from storage.query import run_query  # noqa: PLC0415
+    from storage.query import query_published, run_query  # noqa: PLC0415
 
-    settings = load_settings(data=data)
+    folder = load_settings(data=data).data
     text = sys.stdin.read() if query == "-" else query
-    result = run_query(Database(history_path(settings.data)), text)
+    result = run_query(Database(history_path(folder)), text) if live else query_published(folder, text)
     writers = {"table": _write_table, "csv": _write_csv, "json": _write_json}
     writers["json" if as_json else form](result.columns, result.rows)
 
