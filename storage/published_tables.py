@@ -55,6 +55,7 @@ _KNOWN = (
     PublishedTable("story_articles", grows=True, anchor=("story_id", "article_id")),
     PublishedTable("deliveries", "attempted_at", grows=True, anchor=("alert_id", "attempted_at", "state")),
     PublishedTable("unscored", "marked_at", grows=True, anchor=("article_id", "encoder_revision")),
+    PublishedTable("decisions", "decided_at", grows=True, anchor=("article_id", "topic", "channel", "rule")),
     PublishedTable("alerts", "decided_at"),
     PublishedTable("runs", "started_at", compared=("run_id", "started_at", "finished_at", "state")),
     PublishedTable("feeds"),
