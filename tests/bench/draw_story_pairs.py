@@ -1,4 +1,4 @@
-"""Draws fresh pairs of articles to label by hand: what the rule joins, and bands of likeness whatever it says.
+"""Draws fresh pairs to label by hand: what the rule joins, and bands of likeness whatever it says.
 
 python tests/bench/draw_story_pairs.py --data FOLDER --ids FILE --sheet FILE (FOLDER with pool.jsonl.gz). No
 article near one of a labelled pair is drawn, no article twice. The sheet has the text to read, both kinds
@@ -76,7 +76,9 @@ def draw_banded(draw, wanted):
     found = defaultdict(list)
     for one, other in likely_pairs(draw):
         measured = draw.measure(one, other)
-        found[band(measured[FEATURES.index("cosine")], measured[FEATURES.index("tfidf")])].append((one, other))
+        found[band(measured[FEATURES.index("cosine")], measured[FEATURES.index("tfidf")])].append(
+            (one, other)
+        )
     for name in sorted(wanted):
         draw.rng.shuffle(found[name])
         taken = 0

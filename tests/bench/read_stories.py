@@ -1,6 +1,7 @@
-"""Prints the biggest stories of a week of the pool, to be read: python tests/bench/read_stories.py --data FOLDER.
+"""Prints the biggest stories of a week of the pool, to be read.
 
-The week begins at --monday (2026-01-05). The output has text of publishers; never commit it.
+python tests/bench/read_stories.py --data FOLDER (with pool.jsonl.gz). The week begins at --monday
+(2026-01-05). The output has text of publishers; never commit it.
 """
 
 import argparse
