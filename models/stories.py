@@ -37,7 +37,7 @@ FAR = -2.0  # log-odds of articles of one story that were too far from the new o
 AGAINST = -6.0  # log-odds of two articles whose names or amounts differ
 COPY, COPY_COSINE, COPY_TFIDF = 6.0, 0.9, 0.7  # log-odds of a copy, and what makes one
 BLOCK = 256
-FEATURES = ("cosine", "tfidf", "headline", "rare", "root_days", "same_outlet")
+FEATURES = ("cosine", "tfidf", "headline", "rare", "root_days")
 ENGLISH = "en"
 
 
@@ -137,8 +137,8 @@ class Storyteller:
         if is_next_issue(a, b) or speak_against(one, two):
             return AGAINST
         shared, cosine = compare_words(one, two), float(shelf.vectors[row] @ shelf.vectors[other])
-        if not _are_english(a, b):
-            return COPY if _is_copy(cosine, shared, a, b) else AGAINST
+        if not _are_english(a, b) or is_one_outlet(a, b):
+            return COPY if is_copy(cosine, shared, a, b) else AGAINST
         return float(self._rule.vector @ measure_pair(a, b, cosine, shared)) + self._rule.offset
 
 
@@ -149,24 +149,28 @@ def load_storyteller() -> Storyteller:
 
 def is_next_issue(one: StoryArticle, other: StoryArticle) -> bool:
     """Tell whether an outlet comes back to its own matter later: market reports, previews, round-ups."""
-    return one.outlet.casefold() == other.outlet.casefold() and abs(one.at - other.at) > SAME_ISSUE
+    return is_one_outlet(one, other) and abs(one.at - other.at) > SAME_ISSUE
+
+
+def is_one_outlet(one: StoryArticle, other: StoryArticle) -> bool:
+    """Tell whether one outlet wrote both, which is seldom twice of one event unless the second is a copy."""
+    return one.outlet.casefold() == other.outlet.casefold()
 
 
 def measure_pair(one: StoryArticle, other: StoryArticle, cosine: float, shared: Shared) -> Vectors:
     """Measure two articles, in the order of `FEATURES`: float32 (features,)."""
     days = abs(one.at - other.at) / timedelta(days=1)
-    same_outlet = float(one.outlet.casefold() == other.outlet.casefold())
-    measured = [cosine, shared.tfidf, shared.headline, shared.rare, math.sqrt(days), same_outlet]
+    measured = [cosine, shared.tfidf, shared.headline, shared.rare, math.sqrt(days)]
     return np.array(measured, dtype=np.float32)
+
+
+def is_copy(cosine: float, shared: Shared, one: StoryArticle, other: StoryArticle) -> bool:
+    """Tell a copy: all that joins in one outlet, and outside English, where nothing was measured."""
+    return one.language == other.language and cosine >= COPY_COSINE and shared.tfidf >= COPY_TFIDF
 
 
 def _are_english(one: StoryArticle, other: StoryArticle) -> bool:
     return one.language in {ENGLISH, None} and other.language in {ENGLISH, None}
-
-
-def _is_copy(cosine: float, shared: Shared, one: StoryArticle, other: StoryArticle) -> bool:
-    """Tell a copy, which is all that counts where the rule was never measured: outside English."""
-    return one.language == other.language and cosine >= COPY_COSINE and shared.tfidf >= COPY_TFIDF
 
 
 class _Shelf:

@@ -1,6 +1,8 @@
 """Which articles tell of one event: with the shipped rule, the real encoder and its vectors."""
 
+import json
 import random
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -8,7 +10,7 @@ import numpy as np
 import pytest
 
 from models.background import load_background
-from models.fit_stories import agree, measure_pairs, read_pairs, read_pool
+from models.fit_stories import FRESH, agree, measure_pairs, read_pairs, read_pool
 from models.stories import AGAINST, LONGEST, Known, load_storyteller, read_rule
 from models.story_words import StoryWords, Weights, read_amounts, speak_against, stem
 from models.text import compose_text
@@ -185,14 +187,29 @@ def test_the_rule_was_fitted_for_the_shipped_encoder(encoder):
     assert read_rule().encoder_revision == encoder.revision, "run `python -m models.fit_stories`"
 
 
+def test_what_one_outlet_writes_twice_joins_only_as_a_copy(tie, article):
+    assert tie(article(FINE, 1, outlet="A"), article(SAME_FINE, 2, outlet="A", hours=1)) == [1, 2]
+    assert tie(article(FINE, 1, outlet="A"), article(SAME_FINE, 2, outlet="B", hours=1)) == [1, 1]
+
+
+def test_fresh_pairs_share_no_article_with_those_for_fitting_and_hold_no_text():
+    old = {name for pair in read_pairs() for name in (pair.one, pair.other)}
+    lines = [json.loads(line) for line in FRESH.read_text(encoding="utf-8").splitlines()]
+    assert not {line[key] for line in lines for key in ("one", "other")} & old
+    assert {tuple(line) for line in lines} == {("one", "other", "label", "half", "drawn")}
+    counts = Counter(line["half"] for line in lines)
+    assert min(counts["stream"], counts["banded"]) >= 150
+
+
 @pytest.mark.slow
-def test_pairs_that_were_not_used_for_fitting_are_told_apart(eval_folder, encoder, weights):
-    pairs = [pair for pair in read_pairs() if pair.half == "report"]
+@pytest.mark.parametrize(("half", "precision", "recall"), [("stream", 0.90, 0.83), ("banded", 0.94, 0.59)])
+def test_fresh_pairs_are_told_apart(eval_folder, encoder, weights, half, precision, recall):
+    pairs = [pair for pair in read_pairs(FRESH) if pair.half == half]
     wanted = {name for pair in pairs for name in (pair.one, pair.other)}
     pool = read_pool(eval_folder / "pool.jsonl.gz", encoder, only=wanted)
     features, against = measure_pairs(pairs, pool, weights)
     rule = read_rule()
     odds = np.where(against, AGAINST, features @ rule.vector + rule.offset)
     found = agree(odds >= rule.threshold, pairs)
-    assert found.precision >= 0.96
-    assert found.recall >= 0.75
+    assert found.precision >= precision
+    assert found.recall >= recall
