@@ -243,6 +243,7 @@ def _slack_outlet(settings: Settings) -> Outlet | None:
     outlet: SlackOutlet | SlackWebhookOutlet | None = None
     if settings.slack_bot_token is not None:
         outlet = SlackOutlet(settings.slack_bot_token.get_secret_value(), settings.slack_base_url)
+        outlet.has_buttons = settings.slack_app_token is not None
     elif settings.slack_webhook is not None:
         outlet = SlackWebhookOutlet(_poster(settings, settings.slack_webhook, SLACK_WEBHOOK_SETTING))
     if outlet is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 
+from tocsin.telling import Click
 from tocsin.types import Ballot
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ Key = tuple[str, str]  # topic, person
 
 # Labels of each answer that a topic learns from: each costs every run a little.
 MOST = 100
+
+# Before the alert's id where a button was clicked: reading reactions must not take those labels back.
+_CLICKED = "button:"
 
 
 class LabelledText(NamedTuple):
@@ -74,6 +78,35 @@ def record_ballots(
             )
         added, removed = added + len(fresh), removed + len(gone)
     return added, removed
+
+
+def record_click(
+    con: duckdb.DuckDBPyConnection, click: Click, now: datetime
+) -> tuple[tuple[str, ...], bool | None] | None:
+    """Let a person's click on an alert's button count for every topic that it named.
+
+    A second click on the same button takes it back. Gives the topics and what holds now (None: nothing); None
+    if there is no such alert. Reactions are labels of their own and stay.
+    """
+    alert = con.execute(
+        "SELECT article_id, topics FROM alerts WHERE alert_id = ?", [click.alert_id]
+    ).fetchone()
+    if alert is None:
+        return None
+    article_id, topics = alert
+    name = f"{_CLICKED}{click.alert_id}"
+    held = _load_held(con, name)
+    said = {yes for (_, person), yes in held.items() if person == click.person}
+    _remove(con, name, [key for key in held if key[1] == click.person])
+    if said == {click.positive}:
+        return tuple(topics), None
+    for topic in topics:
+        con.execute(
+            "INSERT INTO labels (article_id, topic, positive, labelled_by, labelled_at, channel, alert_id) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [article_id, topic, click.positive, click.person, now, click.channel, name],
+        )
+    return tuple(topics), click.positive
 
 
 def load_labels(

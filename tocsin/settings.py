@@ -88,6 +88,11 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("SLACK_BOT_TOKEN", "slack_bot_token"),
         description="Bot token. Unset: alerts are printed on the console.",
     )
+    slack_app_token: SecretStr | None = Field(
+        None,
+        validation_alias=AliasChoices("SLACK_APP_TOKEN", "slack_app_token"),
+        description="App-level token (xapp-…) for Socket Mode: alerts get buttons. Unset: none.",
+    )
     encoder: str | None = Field(
         None,
         description="Encoder to use instead of the shipped one: a folder, or owner/name@commit of the hub.",
@@ -188,7 +193,7 @@ class Settings(BaseSettings):
             raise ValueError("TOCSIN_WEBHOOK_URL needs TOCSIN_WEBHOOK_SECRET to sign with")
         return self
 
-    @field_validator("slack_bot_token", mode="after")
+    @field_validator("slack_bot_token", "slack_app_token", mode="after")
     @classmethod
     def _empty_token_is_none(cls, value: SecretStr | None) -> SecretStr | None:
         return value if value and value.get_secret_value().strip() else None

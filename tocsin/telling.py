@@ -98,3 +98,13 @@ class Digest:
     period: Period
     topics: tuple[TopicDigest, ...]
     days: tuple[date, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Click:
+    """A person's yes or no on an alert, said with a button; `channel` is Slack's id of the place."""
+
+    alert_id: str
+    person: str
+    positive: bool
+    channel: str

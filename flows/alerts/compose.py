@@ -20,6 +20,9 @@ from tocsin.types import Alert
 
 EVENT_TYPE = "tocsin_alert"
 DIGEST_TYPE = "tocsin_digest"
+# What a click on a button is called when Slack tells of it.
+RELEVANT = "tocsin_relevant"
+IRRELEVANT = "tocsin_irrelevant"
 FALLBACK_LIMIT = 3000
 TOPICS_SHOWN = 8
 TUNED_SHOWN = 3
@@ -42,10 +45,13 @@ class Message:
     thread_ts: str | None = None
 
 
-def compose_message(alert: Alert, *, now: datetime, tune_url: str | None = None) -> Message:
+def compose_message(
+    alert: Alert, *, now: datetime, tune_url: str | None = None, has_buttons: bool = False
+) -> Message:
     """Compose the message of one alert, within Slack's limits whatever the alert holds.
 
-    `tune_url` is where people tune a topic, with `{topic}` for its name.
+    `tune_url` is where people tune a topic, with `{topic}` for its name. `has_buttons`: somebody listens to
+    clicks, so people can say yes or no with a button.
 
     No headline can ping a channel or fake a link: in `rich_text` blocks text is literal and a link is an
     element of its own, and in the fallback `&`, `<` and `>` are escaped.
@@ -66,7 +72,11 @@ def compose_message(alert: Alert, *, now: datetime, tune_url: str | None = None)
         alerts=(alert,),
         composed_at=now,
         text=_fallback(alert, origin),
-        blocks=[{"type": "rich_text", "elements": parts}, *_footer(alert, tune_url)],
+        blocks=[
+            {"type": "rich_text", "elements": parts},
+            *(_buttons(alert) if has_buttons else []),
+            *_footer(alert, tune_url),
+        ],
         metadata={"event_type": EVENT_TYPE, "event_payload": {"alert_id": alert.alert_id}},
         thread_ts=alert.thread_ts,
     )
@@ -81,6 +91,23 @@ def _topics(alert: Alert) -> list[Block]:
     if hidden > 0:
         elements.append(text_element(f"and {hidden} more topics\n"))
     return elements
+
+
+def _buttons(alert: Alert) -> list[Block]:
+    """Ask whether an alert was worth it; nothing for what is no article (a warning)."""
+    if not alert.reasons:
+        return []
+    asked = ((RELEVANT, "✅ Relevant"), (IRRELEVANT, "❌ Not relevant"))
+    elements = [
+        {
+            "type": "button",
+            "action_id": action,
+            "value": alert.alert_id,
+            "text": {"type": "plain_text", "text": text, "emoji": True},
+        }
+        for action, text in asked
+    ]
+    return [{"type": "actions", "elements": elements}]
 
 
 def _footer(alert: Alert, tune_url: str | None) -> list[Block]:

@@ -33,7 +33,12 @@ class Lane:
 
     def compose(self, batch: tuple[Alert, ...], *, now: datetime) -> Message:
         """Compose the message of a batch as this lane's outlet shows it."""
-        return compose_batch(batch, now=now, tune_url=getattr(self.outlet, "tune_url", None))
+        return compose_batch(
+            batch,
+            now=now,
+            tune_url=getattr(self.outlet, "tune_url", None),
+            has_buttons=getattr(self.outlet, "has_buttons", False),
+        )
 
     def tie_thread(self, first: Alert, message_ts: str) -> None:
         """Put the waiting developments of a story that was told just now into the thread of that message."""
@@ -73,8 +78,10 @@ def make_lanes(alerts: Iterable[Alert], outlet_for: Callable[[str], Outlet], now
     return list(lanes.values())
 
 
-def compose_batch(batch: tuple[Alert, ...], *, now: datetime, tune_url: str | None = None) -> Message:
-    """Compose the message of a batch; a list shows no links to tune."""
+def compose_batch(
+    batch: tuple[Alert, ...], *, now: datetime, tune_url: str | None = None, has_buttons: bool = False
+) -> Message:
+    """Compose the message of a batch; a list shows neither links to tune nor buttons."""
     if len(batch) > 1:
         return compose_list(batch, now=now)
-    return compose_message(batch[0], now=now, tune_url=tune_url)
+    return compose_message(batch[0], now=now, tune_url=tune_url, has_buttons=has_buttons)

@@ -65,7 +65,8 @@ UPDATE_FAULTS = MESSAGE_FAULTS | {
 class Outlet(Protocol):
     """A place where alerts are told.
 
-    An outlet may have a `tune_url`: where people tune a topic, with `{topic}` for its name.
+    An outlet may have a `tune_url`: where people tune a topic, with `{topic}` for its name. It `has_buttons`
+    if clicks on its messages are listened to.
     """
 
     @property

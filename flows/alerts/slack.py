@@ -27,6 +27,7 @@ class SlackOutlet:
     name = "slack"
     list_above: int | None = LIST_ABOVE
     tune_url: str | None = None
+    has_buttons = False
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ _BY_NAME = "cannot be found by their names, so nothing can be looked up in them"
 _READ = ("conversations.history", "conversations.replies")
 
 SCOPES = (
-    Scope("chat:write", ("chat.postMessage", "chat.update"), "no alert can be sent"),
+    Scope("chat:write", ("chat.postMessage", "chat.update", "chat.postEphemeral"), "no alert can be sent"),
     Scope("channels:read", ("conversations.list",), f"public channels {_BY_NAME}"),
     Scope("channels:history", _READ, f"public channels cannot be read: {_IN_DOUBT}"),
     Scope("groups:read", ("conversations.list",), f"private channels {_BY_NAME}"),

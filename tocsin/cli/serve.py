@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
+from tocsin.cli.signals import stop_on_signals
 from tocsin.logging import configure_logging
 from tocsin.settings import export_prefect_defaults, load_settings
 
@@ -48,6 +47,7 @@ def serve(  # noqa: PLR0913  click passes every option
     configure_logging(settings.data, level=settings.log_level, verbose=verbose)
     export_prefect_defaults(settings)
     from flows.assemble import Request, check_request, due_times, require_feeds  # noqa: PLC0415
+    from flows.listen import listening  # noqa: PLC0415
     from flows.monitor import monitor as monitor_flow  # noqa: PLC0415
     from flows.serve import serve_runs  # noqa: PLC0415
     from models.topics import load_topics  # noqa: PLC0415
@@ -68,26 +68,17 @@ def serve(  # noqa: PLR0913  click passes every option
         if report.did_anything:
             click.echo(report.to_line())
 
-    stopping = _stop_on_signals()
-    click.echo("Serving; stop with Ctrl-C.")
-    serve_runs(
-        run_once,
-        lambda: due_times(settings, request),
-        wait=lambda pause: not stopping.wait(pause.total_seconds()),
-        clock=lambda: datetime.now(UTC),
-        at_least_every=timedelta(seconds=at_least_every),
-    )
+    stopping = stop_on_signals()
+    with listening(settings, clock=_now) as has_buttons:
+        click.echo(f"Serving{', and listening to buttons' if has_buttons else ''}; stop with Ctrl-C.")
+        serve_runs(
+            run_once,
+            lambda: due_times(settings, request),
+            wait=lambda pause: not stopping.wait(pause.total_seconds()),
+            clock=_now,
+            at_least_every=timedelta(seconds=at_least_every),
+        )
 
 
-def _stop_on_signals() -> threading.Event:
-    """Give what the first SIGINT or SIGTERM sets; the second one ends the process as usual."""
-    stopping = threading.Event()
-
-    def stop(number: int, frame: object) -> None:
-        del frame
-        stopping.set()
-        signal.signal(number, signal.default_int_handler)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    return stopping
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tocsin.cli.signals import stop_on_signals
 from tocsin.errors import SettingsError
+from tocsin.logging import configure_logging
 from tocsin.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -48,6 +50,24 @@ def check(*, channels: tuple[str, ...], send: bool, as_json: bool, data: Path | 
     found = check_slack(outlet, uses, clock=lambda: datetime.now(UTC), send=send)
     click.echo(_to_json(found) if as_json else _to_text(found))
     sys.exit(0 if found.is_usable else 1)
+
+
+@slack.command()
+@click.option("--data", type=click.Path(path_type=Path), help="Data folder. [default: TOCSIN_DATA or data/]")
+def listen(*, data: Path | None) -> None:
+    """Take clicks on alerts' buttons as labels until stopped, where `tocsin serve` does not do it.
+
+    Needs SLACK_APP_TOKEN (Socket Mode) beside SLACK_BOT_TOKEN.
+    """
+    from flows.listen import listening, require_tokens  # noqa: PLC0415
+
+    settings = load_settings(data=data)
+    require_tokens(settings)
+    configure_logging(settings.data, level=settings.log_level)
+    stopping = stop_on_signals()
+    with listening(settings, clock=lambda: datetime.now(UTC)):
+        click.echo("Listening; stop with Ctrl-C.")
+        stopping.wait()
 
 
 def _channels_in_use(settings: Settings) -> dict[str, list[str]]:

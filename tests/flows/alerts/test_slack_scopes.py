@@ -16,6 +16,7 @@ NEEDED = {
     "conversations.history": {"channels:history", "groups:history"},
     "conversations.replies": {"channels:history", "groups:history"},
     "chat.update": {"chat:write"},
+    "chat.postEphemeral": {"chat:write"},
     "reactions.get": {"reactions:read"},
     "files_upload_v2": {"files:write"},  # files.getUploadURLExternal and files.completeUploadExternal
 }
