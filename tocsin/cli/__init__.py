@@ -23,6 +23,7 @@ _COMMANDS = {
     "serve": "serve",
     "slack": "slack",
     "sql": "sql",
+    "status": "status",
     "trends": "trends",
     "why": "why",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import click
 
 from tocsin.cli.signals import stop_on_signals
 from tocsin.logging import configure_logging
-from tocsin.settings import export_prefect_defaults, load_settings
+from tocsin.settings import Settings, export_prefect_defaults, load_settings
 
 
 @click.command()
@@ -28,6 +30,12 @@ from tocsin.settings import export_prefect_defaults, load_settings
     metavar="SECONDS",
     help="Look for new work this often, whatever is due.",
 )
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    metavar="PORT",
+    help="Answer Prometheus on this port of 127.0.0.1. [default: not at all]",
+)
 @click.option("--verbose", "-v", is_flag=True, help="Show the log on the screen.")
 def serve(  # noqa: PLR0913  click passes every option
     *,
@@ -37,6 +45,7 @@ def serve(  # noqa: PLR0913  click passes every option
     no_baseline: bool,
     full_text: bool,
     at_least_every: int,
+    metrics_port: int | None,
     verbose: bool,
 ) -> None:
     """Run `monitor` whenever a feed or an alert is due, until stopped (Ctrl-C or SIGTERM).
@@ -69,7 +78,7 @@ def serve(  # noqa: PLR0913  click passes every option
             click.echo(report.to_line())
 
     stopping = stop_on_signals()
-    with listening(settings, clock=_now) as has_buttons:
+    with listening(settings, clock=_now) as has_buttons, _answering(settings, metrics_port):
         click.echo(f"Serving{', and listening to buttons' if has_buttons else ''}; stop with Ctrl-C.")
         serve_runs(
             run_once,
@@ -78,6 +87,28 @@ def serve(  # noqa: PLR0913  click passes every option
             clock=_now,
             at_least_every=timedelta(seconds=at_least_every),
         )
+
+
+@contextmanager
+def _answering(settings: Settings, port: int | None) -> Iterator[None]:
+    """Answer Prometheus while serving, if that was asked for."""
+    if port is None:
+        yield
+        return
+    from flows.status import serving_metrics  # noqa: PLC0415
+    from storage.database import Database  # noqa: PLC0415
+    from storage.folder import history_path  # noqa: PLC0415
+    from storage.status import StatusFacts, load_status  # noqa: PLC0415
+
+    db = Database(history_path(settings.data))
+
+    def load() -> StatusFacts:
+        with db.read() as con:
+            return load_status(con, _now())
+
+    with serving_metrics(load, port) as taken:
+        click.echo(f"Metrics: http://127.0.0.1:{taken}/metrics")
+        yield
 
 
 def _now() -> datetime:
