@@ -140,8 +140,7 @@ def test_counts_of_a_group_that_was_pruned_before_are_added_up(history, now):
         )
         prune(con, PruneOrder(now - 300 * DAY))
         doubled = "SELECT count(*) - count(DISTINCT (day, topic, feed_url, outlet)) FROM pruned_feed_days"
-        assert con.execute(doubled
-                           ).fetchall() == [(0,)]  # fmt: skip
+        assert con.execute(doubled).fetchall() == [(0,)]
     assert trends(history)["topic_daily"] == before["topic_daily"]
 
 
