@@ -65,8 +65,9 @@ def store_articles(
 ) -> int:
     """Store new articles, who carried them, and the identities (key to article id) that stand for them.
 
-    An entry is a feed's first sighting of an article, and of each further headline it gives it. What is
-    stored already is left as it is, so a repeated run adds nothing. Returns how many articles were new.
+    An entry is a feed's first sighting of an article, and of each further headline it gives it; of an
+    article that was pruned there are none. What is stored already is left as it is: a repeated run adds
+    nothing. Returns how many articles were new.
     """
     added = _add_articles(con, [_write_article(article, run_id) for article in articles])
     _add_entries(con, [_write_sighting(sighting, run_id) for sighting in sightings])
@@ -95,7 +96,9 @@ def _add_entries(con: duckdb.DuckDBPyConnection, rows: Sequence[Sequence[object]
         con.execute(
             f"""
             INSERT INTO entries ({", ".join(_ENTRIES)})
-            SELECT {", ".join(_ENTRIES)} FROM incoming ANTI JOIN entries USING (article_id, feed_url, title)
+            SELECT {", ".join(_ENTRIES)} FROM incoming
+            SEMI JOIN articles USING (article_id)  -- not of one that was pruned
+            ANTI JOIN entries USING (article_id, feed_url, title)
             QUALIFY row_number() OVER (PARTITION BY article_id, feed_url, title ORDER BY first_seen_at) = 1
             """  # noqa: S608 - names are ours
         )

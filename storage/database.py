@@ -34,7 +34,7 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
 }
 # Rows. DuckDB rewrites the last row group at every checkpoint, in memory: with its default of 122,880 that
 # was 130 MB of articles. Scans of ten million scores take as long (0.19 s against 0.16).
-_ROW_GROUP = 16_384
+ROW_GROUP = 16_384
 _HISTORY = "history"  # what an attached file is called
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
@@ -84,6 +84,16 @@ class Database:
         """
         self.require_history()
         self._update_schema()
+        with self._in_use(read_only=True) as con, self._explained(), transaction(con, read_only=True):
+            yield con
+
+    @contextmanager
+    def look(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open for reading only, on whatever schema the file has.
+
+        Raises: StorageBusy, StorageCorrupt, and StorageError if there is no history yet.
+        """
+        self.require_history()
         with self._in_use(read_only=True) as con, self._explained(), transaction(con, read_only=True):
             yield con
 
@@ -141,7 +151,7 @@ class Database:
             if not read_only and not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _create(path)
-            _check_magic(path)
+            check_magic(path)
             con, self._engine = self._engine or _connect(), None
             _attach(con, path, read_only=read_only)
             return con  # noqa: TRY300  what a damaged file raises is explained below
@@ -217,7 +227,7 @@ def _turn_of(path: Path | None) -> _Turn:
 
 def _attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> None:
     """Open a file by attaching it: only then can the size of its row groups be chosen."""
-    access = "READ_ONLY" if read_only else f"READ_WRITE, ROW_GROUP_SIZE {_ROW_GROUP}"
+    access = "READ_ONLY" if read_only else f"READ_WRITE, ROW_GROUP_SIZE {ROW_GROUP}"
     place = str(path).replace("'", "''")
     try:
         con.execute(f"ATTACH '{place}' AS {_HISTORY} ({access}); USE {_HISTORY}")
@@ -258,7 +268,7 @@ def _publish(draft: Path, path: Path) -> None:
         log.debug("database.created_in_place path=%s", path)
 
 
-def _check_magic(path: Path) -> None:
+def check_magic(path: Path) -> None:
     """Refuse what is not DuckDB's before DuckDB looks: it answers a SQLite file by fetching an extension.
 
     Safe only while this process has no connection to the file: closing any descriptor of a file gives up the

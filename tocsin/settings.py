@@ -126,6 +126,9 @@ class Settings(BaseSettings):
     tune_url: str | None = Field(
         None, description="Where people tune a topic, linked in alerts; {topic} stands for its name."
     )
+    prune_older_than: str | None = Field(
+        None, description="Age at which the flow `prune` removes articles, such as 2y. Unset: never."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Level of the log file."
     )

@@ -73,7 +73,8 @@ def test_doubles_within_one_batch_are_stored_once(con, make_article, make_sighti
     assert con.execute("SELECT first_seen_at FROM entries").fetchall() == [(now,)]
 
 
-def test_entries_keep_each_feed_and_each_headline_once(con, make_sighting):
+def test_entries_keep_each_feed_and_each_headline_once(con, make_article, make_sighting):
+    store_articles(con, "run", articles=[make_article(1)], sightings=[], keys={})
     sightings = [
         make_sighting(1, title="First headline"),
         make_sighting(1, title="First headline", guid="other"),

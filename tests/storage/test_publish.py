@@ -104,7 +104,7 @@ def assert_published_is_what_is_stored(database):
 def _rows(con, name):
     columns = [(row[0], row[1]) for row in con.execute(f"DESCRIBE {name}").fetchall()]
     chosen = ", ".join(_plainly(name, *column) for column in columns)
-    if name in ("topic_feed_days", "topic_hours"):
+    if name.endswith(("_feed_days", "_hours")):
         chosen = chosen.replace('"articles"', "sum(articles)").replace('"matches"', "sum(matches)")
         return columns, con.execute(f"SELECT {chosen} FROM {name} GROUP BY ALL ORDER BY ALL").fetchall()
     return columns, con.execute(f"SELECT {chosen} FROM {name} ORDER BY ALL").fetchall()
@@ -144,7 +144,7 @@ def test_only_what_changed_is_written(database, put, now):
     publish(database, now=now)
     assert written_by(database, 3) == {
         (relation, "2025-01")
-        for relation in ("articles", "scores", "match_scores", "topic_feed_days", "topic_hours", "runs")
+        for relation in ("articles", "scores", "match_scores", "scored_feed_days", "scored_hours", "runs")
     }
 
 
@@ -187,7 +187,7 @@ def test_a_file_that_was_lost_or_cut_is_made_again(database, put, now):
     put((1, 0), (2, 40))
     publish(database, now=now)
     root = database.path.parent / PARQUET
-    lost, cut = (next(root.glob(f"{name}/*/*.parquet")) for name in ("articles", "topic_feed_days"))
+    lost, cut = (next(root.glob(f"{name}/*/*.parquet")) for name in ("articles", "scored_feed_days"))
     lost.unlink()
     cut.write_bytes(cut.read_bytes()[:50])
     publish(database, now=now)
@@ -227,7 +227,7 @@ def test_small_files_are_merged_and_say_the_same(database, put, now):
         publish(database, now=now)
     parts = [
         len(group)
-        for relation in ("articles", "topic_hours")
+        for relation in ("articles", "scored_hours")
         for group in manifest_of(database).parts(relation).values()
     ]
     assert max(parts) <= MOST_FILES

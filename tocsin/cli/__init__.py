@@ -13,13 +13,17 @@ from tocsin.tuning import relax_collection
 
 # Command name to the module of this package that defines it under the same name.
 _COMMANDS = {
+    "backup": "backup",
+    "check": "check",
     "digest": "digest",
     "drift": "drift",
     "evaluate": "evaluate",
     "feedback": "feedback",
     "feeds": "feeds",
     "monitor": "monitor",
+    "prune": "prune",
     "publish": "publish",
+    "restore": "restore",
     "serve": "serve",
     "slack": "slack",
     "sql": "sql",
