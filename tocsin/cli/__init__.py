@@ -11,15 +11,19 @@ from tocsin import __version__
 from tocsin.errors import TocsinError
 from tocsin.tuning import relax_collection
 
-# Command name to the module of this package that defines it under the same name.
+# Command name to the module of this package that defines it under the module's name.
 _COMMANDS = {
     "digest": "digest",
     "drift": "drift",
     "evaluate": "evaluate",
+    "export": "export",
     "feedback": "feedback",
     "feeds": "feeds",
+    "import": "import_",
     "monitor": "monitor",
     "publish": "publish",
+    "rescore": "rescore",
+    "search": "search",
     "serve": "serve",
     "slack": "slack",
     "sql": "sql",
@@ -38,7 +42,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = import_module(f"tocsin.cli.{_COMMANDS[cmd_name]}")
-        command = getattr(module, cmd_name)
+        command = getattr(module, _COMMANDS[cmd_name])
         assert isinstance(command, click.Command)  # noqa: S101  a programming mistake, not input
         return command
 
