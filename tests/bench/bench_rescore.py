@@ -96,7 +96,9 @@ def _invent_vectors(db, encoder, articles):
     """Give each article the vector of a sample headline, moved at random, so that near and far ones exist."""
     feeds = sorted((ROOT / "deploy" / "newsroom").glob("*/*.xml"))
     titles = [
-        title for feed in feeds for title in re.findall("<title>(.*?)</title>", feed.read_text("utf-8"))
+        title
+        for feed in feeds
+        for title in re.findall("<title>(.*?)</title>", feed.read_text("utf-8", "ignore"))
     ]
     base = encoder.embed([compose_text(title, "") for title in titles])
     rng = np.random.default_rng(1)
