@@ -14,7 +14,7 @@ UV_LOCK := $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal --
 	--generate-hashes --no-header --no-annotate --native-tls --upgrade
 
 .PHONY: help run test check gate format lock encoder emulator bench bench-history bench-latency bench-poll \
-	bench-topics prove-delivery prove-publishing screenshots clean
+	bench-rescore bench-topics prove-delivery prove-publishing screenshots clean
 
 help: ## Print what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -67,6 +67,9 @@ bench-topics: $(VENV)-torch/.ready ## Print what topics of one's own cost and re
 
 bench-history: $(VENV)/.dev ## Print what trends, publishing and storing cost beside a million articles, SQLite beside it
 	@$(BIN)/python tests/bench/bench_history.py $(ARGS)
+
+bench-rescore: $(VENV)/.dev ## Print what it costs to rescore a million articles for a new topic, and to search them
+	@$(BIN)/python tests/bench/bench_rescore.py $(ARGS)
 
 bench-poll: $(VENV)/.dev $(VENV)-reader/.ready ## Print what polling costs beside newsboat and reader (needs nginx and newsboat)
 	@$(BIN)/python tests/bench/bench_poll.py --reader-python $(VENV)-reader/bin/python $(ARGS)

@@ -191,9 +191,8 @@ def _select_arrived(path: Path, columns: set[str]) -> str:
     casts = [f"CAST({name} AS {kind}) AS {name}" for name, kind in plain.items()]
     if suffix == ".csv":
         source = f"read_csv({place}, header = true, all_varchar = true)"
-        casts = [f"CAST({name} AS {kind}) AS {name}" for name, kind in plain.items()]
+        casts = [_read_csv_column(name, kind) for name, kind in plain.items()]
         casts += [f"CAST(CAST({name} AS JSON) AS {kind}) AS {name}" for name, kind in nested.items()]
-        casts = [cast.replace("CAST(summary AS", "CAST(coalesce(summary, '') AS") for cast in casts]
     elif suffix == ".jsonl":
         kinds = ", ".join(f"{name}: '{kind}'" for name, kind in (plain | nested).items())
         source = f"read_json({place}, format = 'newline_delimited', columns = {{{kinds}}})"
@@ -202,6 +201,12 @@ def _select_arrived(path: Path, columns: set[str]) -> str:
         source = f"read_parquet({place})"
         casts += [f"CAST({name} AS {kind}) AS {name}" for name, kind in nested.items()]
     return f"SELECT {', '.join(casts)} FROM {source}"  # noqa: S608 - names are ours
+
+
+def _read_csv_column(name: str, kind: str) -> str:
+    """Read a column of CSV, which does not tell an empty text from none."""
+    source = f"coalesce({name}, '')" if name in {"title", "summary", "outlet", "feed_url"} else name
+    return f"CAST({source} AS {kind}) AS {name}"
 
 
 def _store_arrived(

@@ -1,4 +1,4 @@
-"""Measures rescoring: one new topic over a generated history of any size, scores written.
+"""Measures rescoring: one new topic over a generated history of any size, scores written; and searching it.
 
 python tests/bench/bench_rescore.py [--articles 1000000] [--publish]
 """
@@ -8,11 +8,10 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import resource
 import shutil
 import tempfile
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from storage.database import Database
 from storage.folder import history_path
 from storage.publish import publish
 from storage.scores import store_embeddings
+from storage.search import Filters, Question, search_history
 from tocsin.types import Topic
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,7 +40,9 @@ NEW = Topic(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--articles", type=int, default=1_000_000)
-    parser.add_argument("--publish", action="store_true", help="publish before, and after as rescore does")
+    parser.add_argument(
+        "--publish", action="store_true", help="publish before, and after as rescore does; then search"
+    )
     parser.add_argument("--folder", type=Path, help="where to work [default: the system's]")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bench-rescore-", dir=options.folder))
@@ -69,6 +71,7 @@ def _measure(folder, options):
         ("changed topic", changed, False),
     ):
         request = RescoreRequest((topic,), by_vectors=by_vectors)
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # forget the peak
         used = time.process_time()
         report = rescore_history(
             db if options.publish else _unpublished(db),
@@ -78,11 +81,31 @@ def _measure(folder, options):
             clock=lambda: datetime.now(UTC),
         )
         used = time.process_time() - used
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
+        peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text("utf-8"))[1]) / 1000
         yield (
             f"{what}: {report.seconds} processor {used:.1f} s, {report.added:,} scores added, "
             f"{report.texts:,} texts read, peak {peak:.0f} MB, load {os.getloadavg()[0]:.1f}"
         )
+
+    if options.publish:
+        yield from _searches(folder, encoder)
+
+
+def _searches(folder, encoder):
+    text = "chip smuggling through Malaysia"
+    vector = encoder.embed([text])[0].tolist()
+    recent = Filters(since=(NOW - timedelta(days=90)).date())
+    for what, question in (
+        ("by meaning", Question(vector=vector, revision=encoder.revision)),
+        ("by words", Question(text)),
+        ("both, 90 days", Question(text, vector, encoder.revision, recent)),
+    ):
+        begin, used = time.perf_counter(), time.process_time()
+        found = search_history(folder, question, limit=20)
+        seconds, used = time.perf_counter() - begin, time.process_time() - used
+        yield f"search {what}: {seconds:.2f} s, processor {used:.2f} s, {len(found)} found"
+    size = sum(file.stat().st_size for file in (folder / "history" / "embeddings").rglob("*.parquet"))
+    yield f"published embeddings: {size / 1e6:.0f} MB"
 
 
 def _unpublished(db):

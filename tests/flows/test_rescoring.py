@@ -1,7 +1,11 @@
 """Rescoring: all history gets the scores that runs would have given, older ones stay, nobody is alerted."""
 
 import json
+import signal
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,6 +30,7 @@ from tocsin.cli.rescore import rescore as command
 from tocsin.errors import StorageError, TopicError
 from tocsin.types import Article, Topic
 
+ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 CABLES = Topic(
     name="undersea_cables",
@@ -193,22 +198,45 @@ def test_the_score_of_a_second_opinion_stays_in_use(db, again, encoder):
     assert in_use(db)[10] == (CABLES.version, f"{head}+nli-1", pytest.approx(0.01))
 
 
-def test_killed_between_two_slices_the_same_call_completes_the_work(db, again, monkeypatch):
-    monkeypatch.setattr(stored, "SLICE", 2)
-    store, calls = stored.add_scores, []
+_KILLED = """
+import os, signal, sys
+from datetime import UTC, datetime
+from pathlib import Path
+from flows.rescoring import RescoreRequest, rescore_history
+from models.encode import load_encoder
+from storage import rescore as stored
+from storage.database import Database
+from tocsin.types import Topic
 
-    def die_at_the_second(*arguments, **others):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return store(*arguments, **others)
+stored.SLICE = 2
+add, calls = stored.add_scores, []
 
-    monkeypatch.setattr(stored, "add_scores", die_at_the_second)
-    with pytest.raises(KeyboardInterrupt):
-        again(CABLES)
+def die_in_the_second_transaction(*arguments, **others):
+    added = add(*arguments, **others)
+    calls.append(1)
+    if len(calls) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return added
+
+stored.add_scores = die_in_the_second_transaction
+rescore_history(
+    Database(Path(sys.argv[1])), RescoreRequest((Topic.model_validate_json(sys.argv[2]),)),
+    load_encoder=load_encoder, run_id="killed", clock=lambda: datetime.now(UTC),
+)
+"""
+
+
+def test_killed_between_two_slices_the_same_call_completes_the_work(db, again):
+    command = [sys.executable, "-c", _KILLED, str(db.path), CABLES.model_dump_json()]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
     assert len(in_use(db)) == 2
     assert again(CABLES).added == 4
     assert len(in_use(db)) == 6
+    assert rows(db, "SELECT run_id, state FROM runs ORDER BY 1") == [
+        ("again", "completed"),
+        ("killed", "abandoned"),
+    ]
 
 
 def test_articles_of_another_encoder_are_left_out_and_named(db, again, encoder):

@@ -32,6 +32,7 @@ def data(tmp_path, monkeypatch):
             1, "https://x.example/1", 'Says "no", twice', "One,\ntwo; ünï 芯片", "A", FEED, None, NOW, "en"
         ),
         Article(2, None, "NULL", "", "B", FEED, NOW, NOW - timedelta(days=40), None, "[1]"),
+        Article(4, None, "", "", "", FEED, None, NOW - timedelta(days=3), None, None),
         Article(3, "https://x.example/3", "{}", "'", "B", FEED, NOW, NOW - timedelta(days=2), "de"),
     ]
     sightings = [
@@ -70,21 +71,21 @@ def contents(folder):
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
 def test_a_whole_history_comes_back_once_and_without_secrets(data, tmp_path, suffix):
     file = tmp_path / f"it's all.{suffix}"
-    assert "3 articles" in run(export, str(file))
+    assert "4 articles" in run(export, str(file))
     assert b"secret" not in file.read_bytes()
     other = tmp_path / "other"
     first = json.loads(run(import_, str(file), "--json", "--data", str(other)))
-    assert first == {"articles": 3, "new_articles": 3, "new_entries": 3, "new_scores": 0}
+    assert first == {"articles": 4, "new_articles": 4, "new_entries": 3, "new_scores": 0}
     assert contents(other) == contents(data)
     with Database(history_path(other)).read() as con:
         assert find_known(con, [101, 102, -5, 103, 7]) == {101: 1, 102: 1, -5: 2, 103: 3}
     again = json.loads(run(import_, str(file), "--json", "--data", str(other)))
-    assert again == {"articles": 3, "new_articles": 0, "new_entries": 0, "new_scores": 0}
+    assert again == {"articles": 4, "new_articles": 0, "new_entries": 0, "new_scores": 0}
     assert contents(other) == contents(data)
     with Database(history_path(other)).read() as con:
         assert con.execute("SELECT count(*) FROM alerts").fetchall() == [(0,)]
     with read_published(other) as con:
-        assert con.execute("SELECT count(*) FROM articles").fetchall() == [(3,)]
+        assert con.execute("SELECT count(*) FROM articles").fetchall() == [(4,)]
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "csv", "jsonl"])
@@ -122,14 +123,14 @@ def test_an_imported_score_does_not_displace_the_one_in_use(data, tmp_path):
 
 
 def test_a_span_of_days_can_be_chosen_and_files_are_plain(data, tmp_path):
-    assert "2 articles" in run(export, "new.csv", "--since", "2026-11-01")
+    assert "3 articles" in run(export, "new.csv", "--since", "2026-11-01")
     with (tmp_path / "new.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["article_id"] for row in rows] == ["3", "1"]
-    assert json.loads(rows[1]["seen"]) == [101, 102]
+    assert [row["article_id"] for row in rows] == ["4", "3", "1"]
+    assert json.loads(rows[2]["seen"]) == [101, 102]
     run(export, "new.jsonl", "--since", "2026-11-01")
     lines = (tmp_path / "new.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [len(json.loads(line)["entries"]) for line in lines] == [1, 2]
+    assert [len(json.loads(line)["entries"]) for line in lines] == [0, 1, 2]
 
 
 def test_what_is_no_export_is_refused_and_nothing_is_stored(data, tmp_path):
