@@ -14,7 +14,7 @@ UV_LOCK := $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal --
 	--generate-hashes --no-header --no-annotate --native-tls --upgrade
 
 .PHONY: help run test check gate format lock encoder emulator bench bench-history bench-latency bench-poll \
-	bench-readers bench-size bench-topics prove-delivery prove-publishing screenshots clean
+	bench-readers bench-rescore bench-size bench-topics prove-delivery prove-publishing screenshots clean
 
 help: ## Print what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -73,6 +73,9 @@ bench-readers: $(VENV)/.dev ## Count errors and delays of runs beside 8 readers 
 
 bench-size: $(VENV)/.dev ## Weigh a history of real articles: ARGS="POOL.jsonl.gz"
 	@$(BIN)/python tests/bench/bench_size.py $(ARGS)
+
+bench-rescore: $(VENV)/.dev ## Print what it costs to rescore a million articles for a new topic, and to search them
+	@$(BIN)/python tests/bench/bench_rescore.py $(ARGS)
 
 bench-poll: $(VENV)/.dev $(VENV)-reader/.ready ## Print what polling costs beside newsboat and reader (needs nginx and newsboat)
 	@$(BIN)/python tests/bench/bench_poll.py --reader-python $(VENV)-reader/bin/python $(ARGS)

@@ -128,18 +128,22 @@ class TopicFeatures:
     def __init__(self, topics: Sequence[Topic], encoder: Encoder, background: Background) -> None:
         phrases = list(dict.fromkeys(phrase for topic in topics for phrase in _phrases(topic)))
         vectors = dict(zip(phrases, encoder.embed(phrases), strict=True))
-        self._mean = background.mean
-        self._directions = _directions(topics, vectors, background)
+        directions = _directions(topics, vectors, background)
+        self._shift = background.mean @ directions
         self._wording = Wording(background.lexicon, topics)
         self._words = _columns([self._wording.ask(topic) for topic in topics], self._wording.size)
-        self._companions = self._wording.spread(background.neighbourhoods.companions(self._directions))
+        self._companions = self._wording.spread(background.neighbourhoods.companions(directions))
         self._positives = _Groups([_stack(_positives(topic), vectors, encoder) for topic in topics])
         self._counters = _Groups([_stack(topic.counter_examples, vectors, encoder) for topic in topics])
+        # All that vectors are compared with as one matrix, so that each is read once.
+        self._aims = np.hstack([directions, self._positives.matrix, self._counters.matrix])
+        self._parts = np.cumsum([directions.shape[1], self._positives.matrix.shape[1]])
 
     def measure(self, embeddings: Vectors, texts: Sequence[str] | None = None) -> Vectors:
         """Measure `FEATURES` of unit vectors (n, d): float32 (n, topics, 4); those of words need texts."""
-        linear = (embeddings - self._mean) @ self._directions
-        counter = np.maximum(self._counters.nearest(embeddings) - self._positives.nearest(embeddings), 0)
+        along, positives, counters = np.split(embeddings @ self._aims, self._parts, axis=1)
+        linear = along - self._shift
+        counter = np.maximum(self._counters.nearest(counters) - self._positives.nearest(positives), 0)
         words, companions = self._measure_words(texts, linear.shape)
         return np.stack([linear, words, companions, counter], axis=2)
 
@@ -207,19 +211,19 @@ def _centre(topic: Topic, vectors: dict[str, Vectors]) -> Vectors:
 
 
 class _Groups:
-    """Groups of vectors, one for each topic, laid out as one matrix."""
+    """Groups of vectors, one for each topic, laid out as the columns of one `matrix`."""
 
     def __init__(self, groups: Sequence[Vectors]) -> None:
         self._filled = [i for i, group in enumerate(groups) if len(group)]
         filled = [groups[i] for i in self._filled]
         self._count = len(groups)
-        self._matrix = np.vstack(filled).T if filled else None
+        size = groups[0].shape[1] if groups else 0
+        self.matrix = np.vstack([*filled, np.empty((0, size), dtype=np.float32)]).T
         self._starts = np.cumsum([0, *(len(group) for group in filled)])[:-1]
 
-    def nearest(self, embeddings: Vectors) -> Vectors:
-        """Return the largest similarity to each group, (n, groups); -1 for an empty one."""
-        nearest = np.full((len(embeddings), self._count), -1, dtype=np.float32)
-        if self._matrix is not None and len(embeddings):
-            similarities = embeddings @ self._matrix
+    def nearest(self, similarities: Vectors) -> Vectors:
+        """Return the largest of similarities (n, columns) to each group, (n, groups); -1 for an empty one."""
+        nearest = np.full((len(similarities), self._count), -1, dtype=np.float32)
+        if self._filled and len(similarities):
             nearest[:, self._filled] = np.maximum.reduceat(similarities, self._starts, axis=1)
         return nearest

@@ -160,7 +160,7 @@ class _Growing:
         rows = self._con.execute(
             f"SELECT DISTINCT {_month(self._table)} FROM {self._place} WHERE {where}"  # noqa: S608
         ).fetchall()
-        return {part for (part,) in rows}
+        return {part for (part,) in rows if part is not None}  # no day: the vector of no article
 
     def _select(self, relation: str, where: str) -> str:
         if relation == self._table.name:

@@ -112,7 +112,8 @@ def _load_scores(
         ),
         scored AS (
             SELECT counted.*, hash(
-                meaning, encoder_revision, split_part(split_part(head, '+labels', 1), '+nli', 1)
+                meaning, encoder_revision,
+                split_part(split_part(split_part(head, '+labels', 1), '+nli', 1), '+vector', 1)
             ) AS scorer
             FROM counted JOIN meanings ON meanings.topic = counted.topic AND version = topic_version
         ),

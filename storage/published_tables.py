@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Never published: the identities ever seen, vectors, marks, and the list of feeds with its passwords.
-KEPT_BACK = frozenset({"seen", "embeddings", "publication_marks", "following"})
+# Never published: the identities ever seen, marks, and the list of feeds with its passwords.
+KEPT_BACK = frozenset({"seen", "publication_marks", "following"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ _KNOWN = (
             Derived("scored_hours", sums=("articles", "matches")),
         ),
     ),
+    PublishedTable("embeddings", "day", grows=True, anchor=("article_id", "encoder_revision")),
     PublishedTable("fetches", "fetched_at", grows=True, anchor=("run_id", "feed_url")),
     PublishedTable("story_articles", grows=True, anchor=("story_id", "article_id")),
     PublishedTable("deliveries", "attempted_at", grows=True, anchor=("alert_id", "attempted_at", "state")),
@@ -71,6 +72,13 @@ _KNOWN = (
 _BY_NAME = {table.name: table for table in _KNOWN}
 DERIVED = {each.name: each for table in _KNOWN for each in table.derived}
 
+# Embeddings are published as whole numbers from -127 to 127, a quarter of their size: the direction stays and
+# the length does not, so that readers compare by cosine (docs/search.md has what that costs).
+_ROUNDED = (
+    "list_transform([greatest(list_max({name}), -list_min({name}), 1e-9)], lambda largest: "
+    "list_transform({name}, lambda number: CAST(round(127 * number / largest) AS TINYINT)))[1] AS {name}"
+)
+
 # Columns that may hold a feed's user and password; they are published without.
 ADDRESSES = frozenset({"feed_url", "final_url", "validators_url", "moved_to", "redirect_to"})
 
@@ -84,6 +92,8 @@ def choose_tables(names: list[str]) -> list[PublishedTable]:
 def select_column(table: str, column: str) -> str:
     """Write the SQL that gives a column as it is published."""
     name = f'"{column}"'
+    if (table, column) == ("embeddings", "embedding"):
+        return _ROUNDED.format(name=name)
     if column in ADDRESSES or (table, column) == ("feeds", "url"):
         return f"regexp_replace({name}, '^([a-zA-Z][a-zA-Z0-9+.-]*://)[^/?#]*@', '\\1') AS {name}"
     return name

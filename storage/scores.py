@@ -73,9 +73,13 @@ def store_embeddings(
     with incoming(con, table):
         con.execute(
             """
-            INSERT INTO embeddings (article_id, encoder_revision, embedding)
-            SELECT article_id, $revision, embedding
-            FROM incoming ANTI JOIN (FROM embeddings WHERE encoder_revision = $revision) USING (article_id)
+            INSERT INTO embeddings (article_id, encoder_revision, embedding, day)
+            SELECT article_id, $revision, embedding, CAST(first_seen_at AT TIME ZONE 'UTC' AS DATE)
+            FROM (
+                FROM incoming
+                ANTI JOIN (FROM embeddings WHERE encoder_revision = $revision) USING (article_id)
+            )
+            LEFT JOIN articles USING (article_id)
             """,
             {"revision": revision},
         )

@@ -11,19 +11,23 @@ from tocsin import __version__
 from tocsin.errors import TocsinError
 from tocsin.tuning import relax_collection
 
-# Command name to the module of this package that defines it under the same name.
+# Command name to the module of this package that defines it under the module's name.
 _COMMANDS = {
     "backup": "backup",
     "check": "check",
     "digest": "digest",
     "drift": "drift",
     "evaluate": "evaluate",
+    "export": "export",
     "feedback": "feedback",
     "feeds": "feeds",
+    "import": "import_",
     "monitor": "monitor",
     "prune": "prune",
     "publish": "publish",
+    "rescore": "rescore",
     "restore": "restore",
+    "search": "search",
     "serve": "serve",
     "slack": "slack",
     "sql": "sql",
@@ -43,7 +47,7 @@ class _LazyGroup(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = import_module(f"tocsin.cli.{_COMMANDS[cmd_name]}")
-        command = getattr(module, cmd_name)
+        command = getattr(module, _COMMANDS[cmd_name])
         assert isinstance(command, click.Command)  # noqa: S101  a programming mistake, not input
         return command
 

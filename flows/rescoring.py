@@ -1,0 +1,181 @@
+"""A new or changed topic applied to all history: stored embeddings are scored again; nobody is alerted."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+
+from flows.display import current_display
+from flows.labels import learn_labels, telling_text
+from models.encode import Encoder
+from models.heads import Heads, build_heads
+from models.rescore import LoadTexts, rescore
+from models.text import compose_text
+from models.topics import default_topics
+from storage import rescore as stored
+from storage import runs
+from storage.database import Database
+from storage.publish import publish
+from storage.topics import newest_topics, record_topics
+from tocsin.errors import StorageError, TopicError
+from tocsin.types import Topic
+
+log = logging.getLogger(__name__)
+
+FLOW = "rescore"
+
+
+@dataclass(frozen=True, slots=True)
+class RescoreRequest:
+    """What was asked for. `topics` None: those in use; `names` chooses some of them, none of them means all.
+
+    `since`: only articles first seen from that day on (UTC). `by_vectors`: no text is read.
+    """
+
+    topics: tuple[Topic, ...] | None = None
+    names: tuple[str, ...] = ()
+    since: date | None = None
+    by_vectors: bool = False
+
+
+@dataclass(slots=True)
+class RescoreReport:
+    """What a rescore did.
+
+    `articles` were scored for each of `topics`, `added` scores are new, the others were stored already.
+    `left_out` counts articles without an embedding of `encoder_revision`, by the revision they have; those
+    without any stand under an empty name. `texts` were read for words.
+    """
+
+    run_id: str
+    encoder_revision: str
+    topics: list[str]
+    articles: int = 0
+    added: int = 0
+    texts: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    publish_error: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+def rescore_history(
+    db: Database,
+    request: RescoreRequest,
+    *,
+    load_encoder: Callable[[], Encoder],
+    run_id: str,
+    clock: Callable[[], datetime],
+) -> RescoreReport:
+    """Score stored embeddings for topics, put the scores in use, and publish them. Rings nobody.
+
+    Topics that are given come into use from now on. Older scores are kept. Slice by slice, each in a
+    transaction of its own: killed at any moment, the same call again completes the work, and once more it
+    adds nothing. The caller holds the lock of the data folder.
+
+    Raises: TopicError for a name that is no topic, StorageError if there is no history.
+    """
+    db.require_history()
+    begin = time.perf_counter()
+    encoder = load_encoder()
+    with db.write() as con:
+        runs.start_run(con, run_id, FLOW, now=clock())
+        in_use = request.topics or newest_topics(con) or default_topics()
+        chosen = choose_topics(in_use, request.names)
+        record_topics(con, in_use, run_id=run_id, now=clock())
+    heads = _build_heads(db, chosen, encoder)
+    work = _Work(db, heads, request, RescoreReport(run_id, encoder.revision, [each.name for each in chosen]))
+    report = work.report
+    loaded = time.perf_counter()
+    work.go(clock)
+    report.seconds = {"models": round(loaded - begin, 3), "score": round(time.perf_counter() - loaded, 3)}
+    with db.write() as con:
+        runs.finish_run(con, run_id, "completed", report=report.to_dict(), now=clock())
+    _publish(db, report, clock())
+    log.info("rescore.finished articles=%d added=%d texts=%d", report.articles, report.added, report.texts)
+    return report
+
+
+def choose_topics(topics: Sequence[Topic], names: Iterable[str]) -> tuple[Topic, ...]:
+    """Return the topics of these names, all if there are none. Raises: TopicError for an unknown name."""
+    wanted = list(names)
+    known = {topic.name for topic in topics}
+    for name in wanted:
+        if name not in known:
+            raise TopicError(f"topic {name} is not in use: choose among {', '.join(sorted(known)) or 'none'}")
+    return tuple(topic for topic in topics if not wanted or topic.name in wanted)
+
+
+def _build_heads(db: Database, topics: Sequence[Topic], encoder: Encoder) -> Heads:
+    labels = learn_labels(db, [topic.name for topic in topics], revision=encoder.revision)
+    return build_heads(topics, encoder, labels=labels)
+
+
+class _Work:
+    """One rescore on its way through the slices."""
+
+    def __init__(self, db: Database, heads: Heads, request: RescoreRequest, report: RescoreReport) -> None:
+        self._db, self._heads, self._request = db, heads, request
+        self.report = report
+
+    def go(self, clock: Callable[[], datetime]) -> None:
+        """Score all slices, oldest first."""
+        revision, since = self._heads.encoder_revision, self._request.since
+        with self._db.read() as con:
+            self.report.articles, self.report.left_out = stored.count_vectors(con, revision, since=since)
+            slices = stored.list_slices(con, since=since)
+            scored = stored.find_scored(con, self.report.topics)
+        display = current_display()
+        display.start_step("Rescoring articles", self.report.articles)
+        done = 0
+        for rows in slices if self._heads.topics else ():
+            done += self._score_slice(rows, scored, clock())
+            display.move_step("Rescoring articles", done)
+
+    def _score_slice(self, rows: stored.Rows, scored: set[str], now: datetime) -> int:
+        """Score and store one slice; return how many articles it had."""
+        heads = self._heads
+        with self._db.write() as con:
+            part = stored.load_slice(con, heads.encoder_revision, rows, since=self._request.since)
+            if not len(part.article_ids):
+                return 0
+            found = rescore(heads, part.vectors, self._text_loader(con, part))
+            for column, (topic, head) in enumerate(zip(heads.topics, heads.names, strict=True)):
+                scorer = stored.Scorer(topic.name, topic.version, heads.encoder_revision, head)
+                values, by_text = found.scores[:, column], found.by_text[:, column]
+                table = stored.build_scores(part, np.ascontiguousarray(values), by_text=by_text)
+                store = stored.replace_scores if topic.name in scored else stored.add_scores
+                self.report.added += store(con, scorer, table, now=now)
+        return len(part.article_ids)
+
+    def _text_loader(self, con: Any, part: stored.Slice) -> LoadTexts | None:
+        def load(rows: Any) -> list[str]:
+            self.report.texts += len(rows)
+            return [
+                compose_text(title, telling_text(summary, full_text))
+                for title, summary, full_text in stored.load_texts(con, part.article_ids[rows])
+            ]
+
+        return None if self._request.by_vectors else load
+
+
+def _publish(db: Database, report: RescoreReport, now: datetime) -> None:
+    """Publish the new scores; what cannot be published now goes with the next run."""
+    if db.path is None:
+        return
+    begin = time.perf_counter()
+    try:
+        publish(db, now=now)
+    except StorageError as error:
+        report.publish_error = str(error)
+        log.warning("history.publish_failed error=%s", error)
+    report.seconds["publish"] = round(time.perf_counter() - begin, 3)
