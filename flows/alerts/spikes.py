@@ -16,6 +16,7 @@ WEEKS = 8
 LEAST_OUTLETS = 2
 _LEAST_WEEKDAYS = 4  # of the 8 same weekdays, as for the z-score of `topic_trend`
 _TO_SIGMA = 1.4826  # a median absolute deviation of a normal distribution, in standard deviations
+_FEW = 3  # matches in a window
 _TRIMMED = 0.1  # of the days, the loudest, that say nothing of chance
 
 
@@ -105,7 +106,7 @@ def _without_soloist(days: Mapping[int, Volume], by_outlet: Sequence[int]) -> Fo
 def judge_window(days: Mapping[int, Volume]) -> FoundSpike | None:
     """Compare a window with the same hours of the weeks before; None where too little is known.
 
-    The middle is the median of the same weekday. Deviations are those of all weekdays, each from its own
+    The middle is what `_usual_ratio` gives. Deviations are those of all weekdays, each from its own
     median, since eight weeks of one weekday tell little of how much it varies. Chance alone (Poisson) is a
     floor, so that tiny counts do not fire.
     """
@@ -113,14 +114,11 @@ def judge_window(days: Mapping[int, Volume]) -> FoundSpike | None:
     if newest is None or newest.expected <= 0:
         return None
     by_weekday = _ratios_by_weekday(days)
-    same = by_weekday[0]
-    if len(same) < _LEAST_WEEKDAYS:
+    if len(by_weekday[0]) < _LEAST_WEEKDAYS:
         return None
-    middle = median(same)
+    middle = _usual_ratio(days, by_weekday)
     deviations = [abs(ratio - median(ratios)) for ratios in by_weekday.values() for ratio in ratios]
-    ordinary = sorted(ratio for ratios in by_weekday.values() for ratio in ratios)
-    rate = max(middle, fmean(ordinary[: max(1, round(len(ordinary) * (1 - _TRIMMED)))]))
-    chance = (rate * newest.expected + 1) ** 0.5 / newest.expected
+    chance = (middle * newest.expected + 1) ** 0.5 / newest.expected
     scale = max(_TO_SIGMA * median(deviations), chance)
     return FoundSpike(
         topic=newest.topic,
@@ -129,6 +127,19 @@ def judge_window(days: Mapping[int, Volume]) -> FoundSpike | None:
         usual=middle * newest.expected,
         z_score=(newest.matches / newest.expected - middle) / scale,
     )
+
+
+def _usual_ratio(days: Mapping[int, Volume], by_weekday: Mapping[int, Sequence[float]]) -> float:
+    """Give the median of the same weekday; with few matches at least the trimmed mean of all days.
+
+    A median of small whole numbers jumps between 0 and 1, and 0 would make anything unusual.
+    """
+    weeks = [days[7 * week].matches for week in range(1, WEEKS + 1) if 7 * week in days]
+    middle = median(by_weekday[0])
+    if sum(weeks) >= _FEW * len(weeks):
+        return middle
+    ordered = sorted(ratio for ratios in by_weekday.values() for ratio in ratios)
+    return max(middle, fmean(ordered[: max(1, round(len(ordered) * (1 - _TRIMMED)))]))
 
 
 def _ratios_by_weekday(days: Mapping[int, Volume]) -> dict[int, list[float]]:
