@@ -20,6 +20,7 @@ _COMMANDS = {
     "feeds": "feeds",
     "monitor": "monitor",
     "publish": "publish",
+    "report": "report",
     "serve": "serve",
     "slack": "slack",
     "sql": "sql",
