@@ -125,24 +125,25 @@ def load_volumes(
 
 
 def load_matched(con: duckdb.DuckDBPyConnection, asked: SpikeQuestion) -> list[MatchedArticle]:
-    """Load the matches of the newest day, oldest first, of feeds that have a usual share."""
+    """Load the matches of the newest day, oldest first, of feeds that brought articles before."""
     rows: list[Any] = con.execute(
         f"""
         {_SCORED},
         known AS (
-            SELECT DISTINCT topic, feed_url FROM scored
-            WHERE age >= INTERVAL 1 DAY AND age < INTERVAL 29 DAY
+            SELECT DISTINCT feed_url FROM articles
+            WHERE first_seen_at <= CAST($now AS TIMESTAMPTZ) - INTERVAL 1 DAY
+                AND first_seen_at > CAST($now AS TIMESTAMPTZ) - INTERVAL 29 DAY
         )
         SELECT
             scored.topic, scored.article_id, coalesce(tied.story_id, scored.article_id), title, url, outlet,
             first_seen_at
         FROM scored
-        SEMI JOIN known ON known.topic = scored.topic AND known.feed_url = scored.feed_url
+        SEMI JOIN known ON known.feed_url = scored.feed_url
         LEFT JOIN story_articles AS tied ON tied.article_id = scored.article_id
-        WHERE is_match AND age < INTERVAL 1 DAY
+        WHERE is_match
         ORDER BY first_seen_at, scored.article_id
         """,  # noqa: S608 - the text is ours
-        asked.parameters(days=REFERENCE_DAYS + 1),
+        asked.parameters(days=1),
     ).fetchall()
     return [MatchedArticle(*(*row[:-1], row[-1].astimezone(UTC))) for row in rows]
 

@@ -92,6 +92,17 @@ def find_spikes(
     return sorted(spiking.values(), key=lambda found: (-found.z_score, found.topic))
 
 
+def may_spike(by_outlet: Sequence[int], rule: SpikeRule) -> bool:
+    """Tell whether matches by outlet are enough at all, so that nobody needs to know what is usual."""
+    return len(by_outlet) >= LEAST_OUTLETS and _counted(by_outlet) >= rule.least
+
+
+def _counted(by_outlet: Sequence[int]) -> int:
+    """Count matches, the loudest outlet's for no more than all others' together."""
+    others = sum(by_outlet) - max(by_outlet)
+    return others + min(others, max(by_outlet))
+
+
 def _without_soloist(days: Mapping[int, Volume], by_outlet: Sequence[int]) -> FoundSpike | None:
     """Judge a window in which the loudest outlet counts for no more than all others together.
 
@@ -99,7 +110,7 @@ def _without_soloist(days: Mapping[int, Volume], by_outlet: Sequence[int]) -> Fo
     """
     if len(by_outlet) < LEAST_OUTLETS:
         return None
-    matches = min(days[0].matches, 2 * (sum(by_outlet) - max(by_outlet)))
+    matches = min(days[0].matches, _counted(by_outlet))
     return judge_window({**days, 0: replace(days[0], matches=matches)})
 
 

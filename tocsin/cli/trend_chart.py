@@ -35,9 +35,13 @@ SOURCE = (
 def draw_trends(days: Sequence[TrendDay], path: Path) -> Path:
     """Write a PNG of these days (by topic, oldest first, at least one).
 
-    Up to six topics share a picture; more get a small one each, all to one scale.
     Raises: SettingsError if matplotlib is not installed or the file cannot be written.
     """
+    return save_figure(make_chart(days), path)
+
+
+def make_chart(days: Sequence[TrendDay]) -> Any:
+    """Draw these days. Up to six topics share a picture; more get a small one each, all to one scale."""
     topics = {topic: list(listed) for topic, listed in groupby(days, key=lambda day: day.topic)}
     ordered = sorted(topics, key=lambda topic: -_last(topics[topic]))
     lines = [(topic, topics[topic]) for topic in ordered]
@@ -47,7 +51,7 @@ def draw_trends(days: Sequence[TrendDay], path: Path) -> Path:
     else:
         figure = _draw_apart(lines)
     _write_around(figure, days)
-    return save_figure(figure, path)
+    return figure
 
 
 def line_of(days: Sequence[TrendDay]) -> tuple[list[date], list[float]]:
