@@ -60,7 +60,7 @@ LOADED = """
         FROM story_articles AS tied JOIN articles ON articles.article_id = tied.article_id
         WHERE tied.story_id = alerts.story_id AND lower(articles.outlet) <> lower(alerts.outlet)
     ),
-    CASE WHEN attempts = 0 THEN retry_at END
+    CASE WHEN alerts.attempts = 0 THEN alerts.retry_at END
 """
 # The messages that first told a channel of a story; one that tells several alerts has no thread of a story.
 _FIRST_TOLD = """

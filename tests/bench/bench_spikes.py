@@ -85,11 +85,11 @@ def invent_calm(months, rng):
     return Stream(articles + matches.sum(1), matches)
 
 
-def count_alarms(stream, *, first=24 * DAYS_BACK):
+def count_alarms(stream, *, first=24 * DAYS_BACK, every=1):
     """Count alarms by sensitivity and topic, with the cooldown of each."""
     told = {name: {} for name in RULES}
     alarms = {name: [] for name in RULES}
-    for at in range(first, stream.hours):
+    for at in range(first, stream.hours, every):
         volumes, feeds = stream.volumes(at)
         now = START + timedelta(hours=at)
         for name, rule in RULES.items():
@@ -153,11 +153,12 @@ def main():
     parser.add_argument("--months", type=int, default=12)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--articles")
+    parser.add_argument("--every", type=int, default=1, help="hours between two looks")
     asked = parser.parse_args()
     rng = np.random.default_rng(asked.seed)
     stream = load_real(asked.articles) if asked.articles else invent_calm(asked.months, rng)
     months = (stream.hours / 24 - DAYS_BACK) / 30
-    for name, alarms in count_alarms(stream).items():
+    for name, alarms in count_alarms(stream, every=asked.every).items():
         by_topic = Counter(found.topic for _, found in alarms)
         rate = len(alarms) / months
         print(f"{name}: {len(alarms)} alarms in {months:.1f} months, {rate:.2f} a month, {by_topic}")
