@@ -14,7 +14,7 @@ UV_LOCK := $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal --
 	--generate-hashes --no-header --no-annotate --native-tls --upgrade
 
 .PHONY: help run test check gate format lock encoder emulator bench bench-history bench-latency bench-poll \
-	bench-readers bench-rescore bench-size bench-topics prove-delivery prove-publishing screenshots clean
+	bench-readers bench-rescore bench-size bench-topics prove-delivery prove-publishing screenshots browser clean
 
 help: ## Print what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ emulator: ## Install the Slack API emulator that tests use (needs npm; tests ski
 	@if command -v npm >/dev/null 2>&1; then \
 	  test -d tests/emulator/node_modules || npm ci --prefix tests/emulator --silent --no-audit --no-fund; \
 	else echo "npm not found: tests that need the Slack API emulator will be skipped"; fi
+
+browser: ## Install what the report page is looked at with in tests (needs npm and chromium; tests skip without it)
+	@npm ci --prefix tests/browser --silent --no-audit --no-fund
 
 bench: $(VENV)-torch/.ready ## Print throughput against torch, side by side in one run
 	@$(VENV)-torch/bin/python tests/bench/bench_encoder.py

@@ -118,6 +118,7 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
         feedback_days=settings.feedback_days,
         policy=_policy(settings, request),
         update_every=timedelta(minutes=settings.update_minutes) if settings.update_minutes else None,
+        spikes=settings.spikes,
     )
 
 

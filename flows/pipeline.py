@@ -1,5 +1,5 @@
-"""The steps of a `monitor` run as plain functions: begin, poll, judge, store, deliver, read feedback, finish,
-publish.
+"""The steps of a `monitor` run as plain functions: begin, poll, judge, store, watch for spikes,
+deliver, read feedback, finish, publish.
 
 Each takes the run first. Nothing here knows Prefect; `flows.monitor` wraps the steps as tasks.
 """
@@ -22,6 +22,7 @@ from flows.identify import judge_batch
 from flows.publish import publish_history
 from flows.report import FeedFailure
 from flows.run import Batch, MonitorRun
+from flows.spikes import watch_spikes
 from flows.tell import deliver_outbox
 from flows.warn import compose_warnings, hold_warnings
 from models.topics import default_topics
@@ -44,6 +45,7 @@ def run_steps(run: MonitorRun, *, wrap: Callable[[Step], Step] = lambda step: st
             wrap(poll_batch)(run, batch)
             wrap(judge_batch)(run, batch)
             wrap(store_batch)(run, batch)
+        wrap(watch_spikes)(run)
         wrap(deliver_outbox)(run)
         wrap(read_feedback)(run)
         wrap(finish_run)(run)

@@ -60,6 +60,7 @@ class RunReport:
     told_before: int = 0
     updated_messages: int = 0
     feed_warnings: int = 0
+    spikes: int = 0
     heads: list[str] = field(default_factory=list)
     refined: int = 0
     scored: int = 0

@@ -6,10 +6,11 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from flows.alerts.outlet import Outlet
 from flows.alerts.rules import AlertPolicy
+from flows.alerts.spikes import Sensitivity
 from flows.feeds.identity import Identified
 from flows.feeds.options import PollOptions
 from flows.feeds.poll import Brakes
@@ -41,6 +42,7 @@ class MonitorOptions:
     `cross_encoder` None: nobody is asked about doubtful scores. `coverage_jump`: see `AlertRules`.
     `feedback_days`: how far back reactions are read. `policy`: what decides for all topics whether they ring.
     `update_every`: the least time between two updates of a message; None: messages stay as they were sent.
+    `spikes`: how readily a topic that is far more in the news than usual is told.
     """
 
     feeds: tuple[Feed, ...]
@@ -58,6 +60,7 @@ class MonitorOptions:
     feedback_days: int = 0
     policy: AlertPolicy = field(default_factory=AlertPolicy)
     update_every: timedelta | None = None
+    spikes: Sensitivity | Literal["off"] = "off"
 
 
 class MonitorRun:

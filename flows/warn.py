@@ -27,7 +27,7 @@ def _compose(warning: FeedWarning, feed: Feed | None, channel: str, now: datetim
     name = feed and (feed.title or feed.outlet)
     return Alert(
         alert_id=warning.warning_id,
-        article_id=_stand_in(warning.warning_id),
+        article_id=stand_in(warning.warning_id),
         channel=channel.removeprefix("#"),
         title=f"{name}: {warning.message}" if name else warning.message,
         url=warning.feed_url,
@@ -53,7 +53,7 @@ def _compose_trouble(trouble: ChannelTrouble, channel: str, now: datetime) -> Al
     episode = hashlib.sha256(f"{trouble.subject} {now.isoformat()}".encode()).hexdigest()[:24]
     return Alert(
         alert_id=episode,
-        article_id=_stand_in(episode),
+        article_id=stand_in(episode),
         channel=channel.removeprefix("#"),
         title=f"Alerts are not delivered as promised. {trouble.message}",
         url=None,
@@ -69,7 +69,7 @@ def compose_drift(week: str, message: str, *, channel: str, now: datetime) -> Al
     report_id = hashlib.sha256(f"drift {week}".encode()).hexdigest()[:24]
     return Alert(
         alert_id=report_id,
-        article_id=_stand_in(report_id),
+        article_id=stand_in(report_id),
         channel=channel.removeprefix("#"),
         title=message,
         url=None,
@@ -80,6 +80,6 @@ def compose_drift(week: str, message: str, *, channel: str, now: datetime) -> Al
     )
 
 
-def _stand_in(warning_id: str) -> int:
+def stand_in(warning_id: str) -> int:
     """Give what stands for an article in the outbox: 63 bits, another for every episode."""
     return int.from_bytes(hashlib.blake2b(warning_id.encode(), digest_size=8).digest(), "big") >> 1

@@ -24,6 +24,7 @@ from storage.rows import (
     build_rows,
     incoming,
 )
+from storage.spikes import with_spikes
 from tocsin.errors import StorageError
 from tocsin.types import Alert, AlertState, Delivery, Reason, Told
 
@@ -157,7 +158,8 @@ class DuckOutbox:
                 """,  # noqa: S608 - names are ours
                 {"now": now},
             ).fetchall()
-        return [replace(read_alert(row[:-1]), thread_ts=row[-1]) for row in rows]
+            due = [replace(read_alert(row[:-1]), thread_ts=row[-1]) for row in rows]
+            return with_spikes(con, due)
 
     def record(self, *deliveries: Delivery) -> None:
         """Record steps of sending, all or none. A delivered alert stays delivered, whatever comes later.
@@ -217,7 +219,7 @@ def _write_alert(alert: Alert, run_id: str) -> tuple[object, ...]:
         alert.alert_id,
         alert.article_id,
         alert.channel,
-        leading and leading.topic,
+        leading.topic if leading else alert.spike and alert.spike.topic,
         [reason.topic for reason in alert.reasons],
         leading and leading.score,
         alert.title,

@@ -123,6 +123,10 @@ class Settings(BaseSettings):
     update_minutes: int = Field(
         10, ge=0, le=1440, description="Least minutes between updates of a message in Slack; 0: no updates."
     )
+    spikes: Literal["off", "fewer", "balanced", "more"] = Field(
+        "fewer",
+        description="How readily topics far more in the news than usual ring: off, fewer, balanced or more.",
+    )
     tune_url: str | None = Field(
         None, description="Where people tune a topic, linked in alerts; {topic} stands for its name."
     )

@@ -298,7 +298,38 @@ class Reason:
 AlertState = Literal["pending", "sending", "delivered", "failed"]
 
 # Why a channel hears of a story: first told, a further topic of a told story, or far more outlets than told.
-AlertCause = Literal["story", "topic", "coverage"]
+# A spike is of no single story: a topic is far more in the news than usual.
+AlertCause = Literal["story", "topic", "coverage", "spike"]
+
+
+@dataclass(frozen=True, slots=True)
+class LeadingStory:
+    """A story behind a spike: its headline, address and publisher, and how many outlets tell it."""
+
+    title: str
+    url: str | None
+    outlet: str
+    outlets: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spike:
+    """A topic whose volume, corrected for coverage, left its baseline.
+
+    `matches` came in the last `hours` from `outlets` outlets, first at `began_at`; `usual` is what the same
+    feeds would have brought at the usual rate of this hour and weekday, `z_score` the distance in robust
+    standard deviations. `terms` stand out in the headlines, most first.
+    """
+
+    topic: str
+    hours: int
+    matches: int
+    usual: float
+    z_score: float
+    outlets: int
+    began_at: datetime
+    stories: tuple[LeadingStory, ...] = ()
+    terms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +341,7 @@ class Alert:
     no story. `outlets` had the story when this was decided, `also_in` are those beside the one shown that
     have it when the alert is loaded. `hold_until`: decided in quiet hours, not to be sent before.
     `thread_ts` is the message that first told the channel of the story, for a development; None: it stands
-    by itself.
+    by itself. `spike` is what an alert of that cause tells.
     """
 
     alert_id: str
@@ -330,6 +361,7 @@ class Alert:
     also_in: tuple[str, ...] = ()
     hold_until: datetime | None = None
     thread_ts: str | None = None
+    spike: Spike | None = None
 
 
 @dataclass(frozen=True, slots=True)

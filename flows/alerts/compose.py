@@ -13,10 +13,14 @@ from flows.alerts.words import (
     origin_of,
     score_in_words,
     sentences_of,
+    spike_figures,
+    spike_terms,
+    story_outlets,
+    story_title,
     title_of,
     topic_in_words,
 )
-from tocsin.types import Alert
+from tocsin.types import Alert, LeadingStory, Spike
 
 EVENT_TYPE = "tocsin_alert"
 DIGEST_TYPE = "tocsin_digest"
@@ -58,6 +62,8 @@ def compose_message(
     """
     link = read_link(alert.url)
     origin = origin_of(alert, link[1] if link else None, now)
+    if alert.spike is not None:
+        return _compose_spike(alert, alert.spike, origin, now)
     # One section with line breaks of its own: how sections follow each other is up to the client.
     lines = [
         *_topics(alert),
@@ -80,6 +86,33 @@ def compose_message(
         metadata={"event_type": EVENT_TYPE, "event_payload": {"alert_id": alert.alert_id}},
         thread_ts=alert.thread_ts,
     )
+
+
+def _compose_spike(alert: Alert, spike: Spike, origin: str, now: datetime) -> Message:
+    """Compose the message of a spike: its numbers, leading stories as links, and terms that stand out."""
+    head = [text_element(title_of(alert), bold=True), text_element(f"\n{spike_figures(spike)}")]
+    parts: list[Block] = [{"type": "rich_text_section", "elements": head}]
+    if spike.stories:
+        items = [{"type": "rich_text_section", "elements": _story(story)} for story in spike.stories]
+        parts.append({"type": "rich_text_list", "style": "bullet", "elements": items})
+    if terms := spike_terms(spike):
+        parts.append({"type": "rich_text_section", "elements": [text_element(terms)]})
+    return Message(
+        alerts=(alert,),
+        composed_at=now,
+        text=_fallback(alert, origin),
+        blocks=[{"type": "rich_text", "elements": parts}],
+        metadata={"event_type": EVENT_TYPE, "event_payload": {"alert_id": alert.alert_id}},
+    )
+
+
+def _story(story: LeadingStory) -> list[Block]:
+    link = read_link(story.url)
+    host = f" · {link[1]}" if link else ""
+    return [
+        link_element(story_title(story), link[0] if link else None),
+        text_element(f" ({story_outlets(story)}{host})"),
+    ]
 
 
 def _topics(alert: Alert) -> list[Block]:
@@ -155,4 +188,6 @@ def text_element(text: str, *, bold: bool = False) -> Block:
 
 def _fallback(alert: Alert, origin: str) -> str:
     topics = ", ".join(topic_in_words(reason.topic) for reason in alert.reasons[:TOPICS_SHOWN])
-    return escape_text(f"{topics or 'Alert'}: {title_of(alert)} ({origin})", FALLBACK_LIMIT)
+    return escape_text(
+        f"{topics or ('Spike' if alert.spike else 'Alert')}: {title_of(alert)} ({origin})", FALLBACK_LIMIT
+    )

@@ -17,10 +17,14 @@ from flows.alerts.words import (
     origin_of,
     score_in_words,
     sentences_of,
+    spike_figures,
+    spike_terms,
+    story_outlets,
+    story_title,
     title_of,
     topic_in_words,
 )
-from tocsin.types import Alert
+from tocsin.types import Alert, Spike
 
 CONSOLE = "console"
 
@@ -65,9 +69,20 @@ def render_console(alert: Alert, *, now: datetime) -> RenderableType:
         *(Text(words, style="dim") for words in (also_in_words(alert), again_in_words(alert)) if words),
         *(Text(f"“{sentence}”", style="italic") for sentence in sentences_of(alert)),
     ]
+    if alert.spike is not None:
+        details += _spike(alert.spike)
     if link:
         details.append(Text(link[0], style="blue", overflow="fold"))
     return Group(_topics(alert), Padding(Group(*details), (0, 0, 1, 2)))
+
+
+def _spike(spike: Spike) -> list[Text]:
+    lines = [Text(spike_figures(spike), style="dim")]
+    for story in spike.stories:
+        lines.append(Text(f"• {story_title(story)} ({story_outlets(story)})"))
+        if link := read_link(story.url):
+            lines.append(Text(f"  {link[0]}", style="blue", overflow="fold"))
+    return [*lines, Text(spike_terms(spike), style="dim")] if spike.terms else lines
 
 
 def _topics(alert: Alert) -> Text:

@@ -7,13 +7,14 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 from flows.alerts.compose import Message
 from flows.alerts.compose_list import LIST_ABOVE
 from flows.alerts.outlet import RATE_LIMITED
 from tocsin.errors import DeliveryDelayed, DeliveryError, DeliveryRefused, DeliveryUncertain
-from tocsin.types import Alert, Posted
+from tocsin.types import Alert, Posted, Spike
 
 # Takes a body and headers, posts them once to an address of its own, and raises only `DeliveryError`s.
 Post = Callable[[bytes, Mapping[str, str]], Posted]
@@ -123,8 +124,23 @@ def write_body(alert: Alert, *, channel: str) -> bytes:
             {"topic": reason.topic, "score": round(reason.score, 4), "sentence": reason.sentence}
             for reason in alert.reasons
         ],
+        **({"spike": _write_spike(alert.spike)} if alert.spike else {}),
     }
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode()
+
+
+def _write_spike(spike: Spike) -> dict[str, object]:
+    return {
+        "topic": spike.topic,
+        "hours": spike.hours,
+        "matches": spike.matches,
+        "usual": round(spike.usual, 2),
+        "z_score": round(spike.z_score, 2),
+        "outlets": spike.outlets,
+        "began_at": _write_time(spike.began_at),
+        "stories": [asdict(story) for story in spike.stories],
+        "terms": list(spike.terms),
+    }
 
 
 def sign_body(secret: bytes, timestamp: str, body: bytes) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from flows.alerts.safe_text import clean_text, cut_text
-from tocsin.types import Alert, AlertCause, Reason
+from tocsin.types import Alert, AlertCause, LeadingStory, Reason, Spike
 
 TITLE_LIMIT = 300
 OUTLET_LIMIT = 80
@@ -17,6 +17,7 @@ _AGAIN: dict[AlertCause, str] = {
     "story": "",
     "topic": "told before, now on a further topic",
     "coverage": "told before, now in far more outlets",
+    "spike": "",
 }
 
 _SPELT = {
@@ -76,6 +77,43 @@ def origin_of(alert: Alert, host: str | None, now: datetime) -> str:
     if host and outlet.lower() not in {host, host.removeprefix("www.")}:
         names.append(cut_text(host, OUTLET_LIMIT))
     return " · ".join([*(names or ["unknown outlet"]), age_in_words(alert.published_at, now)])
+
+
+def spike_title(spike: Spike) -> str:
+    """Say a spike in a line: "Export controls: 14 articles in 6 hours, about 3 are usual"."""
+    usual = (
+        "hardly any is"
+        if spike.usual < 0.5
+        else f"about {spike.usual:.0f} {'is' if spike.usual < 1.5 else 'are'}"
+    )
+    return f"{topic_in_words(spike.topic)}: {spike.matches} articles in {spike.hours} hours, {usual} usual"
+
+
+def spike_figures(spike: Spike) -> str:
+    """Say the numbers behind a spike: times the usual, outlets, and how unusual that is."""
+    times = (
+        f"{spike.matches / spike.usual:.1f} times the usual" if spike.usual >= 0.5 else "usually hardly any"
+    )
+    return (
+        f"{times} of this hour and weekday (8 weeks, corrected for coverage) · {spike.outlets} outlets · "
+        f"z {spike.z_score:.1f}"
+    )
+
+
+def spike_terms(spike: Spike) -> str:
+    """Say which terms stand out; empty if none does."""
+    return f"Stands out: {', '.join(map(clean_text, spike.terms))}" if spike.terms else ""
+
+
+def story_outlets(story: LeadingStory) -> str:
+    """Say who leads a story: "Meridian Wire, 5 outlets"."""
+    name = cut_text(clean_text(story.outlet), OUTLET_LIMIT) or "unknown outlet"
+    return name if story.outlets < 2 else f"{name}, {story.outlets} outlets"
+
+
+def story_title(story: LeadingStory) -> str:
+    """Return a leading story's headline as one safe line, never empty."""
+    return cut_text(clean_text(story.title), TITLE_LIMIT) or "(no headline)"
 
 
 def also_in_words(alert: Alert) -> str:

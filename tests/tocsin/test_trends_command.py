@@ -17,7 +17,7 @@ from storage.trends import TrendDay
 from tocsin.cli.publish import publish
 from tocsin.cli.sql import sql
 from tocsin.cli.trends import draw_line, trends
-from tocsin.errors import StorageError
+from tocsin.errors import SettingsError, StorageError
 from tocsin.types import Article, Topic
 
 NOW = datetime.now(UTC)
@@ -104,3 +104,50 @@ def test_nothing_to_publish_is_a_clear_error(tmp_path, monkeypatch):
     with pytest.raises(StorageError, match="no history yet"):
         CliRunner().invoke(publish, [], catch_exceptions=False)
     assert not (tmp_path / "data" / PARQUET).exists()
+
+
+def test_a_chart_is_written_as_png_and_the_same_again(data, tmp_path):
+    ask(publish)
+    for name in ("one.png", "two.png"):
+        said = ask(trends, "--png", str(tmp_path / name), "--since", "20d")
+        assert name in said
+    one, two = ((tmp_path / name).read_bytes() for name in ("one.png", "two.png"))
+    assert one.startswith(b"\x89PNG")
+    assert one == two
+    assert json.loads(CliRunner().invoke(trends, ["--json", "--png", str(tmp_path / "x.png")]).stdout)
+
+
+def test_what_is_drawn_is_the_corrected_average_with_gaps_and_every_label():
+    from tocsin.cli import trend_chart
+
+    def day(topic, number, share):
+        fields = dict.fromkeys(TrendDay.__slots__) | {
+            "corrected_share_7d": share,
+            "topic": topic,
+            "articles": 9,
+        }
+        return TrendDay(**fields | {"day": date(2026, 1, 1) + timedelta(days=number)})
+
+    listed = [day("us_cables", 0, 0.1), day("us_cables", 2, 0.2), day("us_cables", 3, None)]
+    every, shares = trend_chart.line_of(listed)
+    assert [each.day for each in every] == [1, 2, 3, 4]
+    assert shares[::2] == [10, 20]
+    assert np.isnan(shares[1::2]).all()
+    for topics in (1, 6, 9):
+        many = [day(f"topic_{n}", at, 0.01 * n) for n in range(topics) for at in range(60)]
+        figure = trend_chart.make_chart(many)
+        said = [each.get_text() for each in figure.findobj(match=lambda item: hasattr(item, "get_text"))]
+        assert any("2026-01-01 to 2026-03-01" in each for each in said)
+        assert any("corrected for feeds that died or joined" in each for each in said)
+        assert any("540 articles" in each for each in said)
+        assert all(any(f"Topic {n}" in each for each in said) for n in range(topics))
+
+
+def test_without_matplotlib_the_error_says_what_to_install(data, tmp_path, monkeypatch):
+    import sys
+
+    ask(publish)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(SettingsError, match=r"pip install .*charts"):
+        CliRunner().invoke(trends, ["--png", str(tmp_path / "x.png")], catch_exceptions=False)
+    assert not (tmp_path / "x.png").exists()

@@ -25,6 +25,7 @@ _COMMANDS = {
     "monitor": "monitor",
     "prune": "prune",
     "publish": "publish",
+    "report": "report",
     "rescore": "rescore",
     "restore": "restore",
     "search": "search",

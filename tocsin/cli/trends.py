@@ -32,8 +32,15 @@ _UNUSUAL = 3.0
     "--since", callback=read_since, metavar="DAY", help="First day, or how many: 90d. [default: 28d]"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print an array with an object per topic and day.")
+@click.option(
+    "--png",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a chart to this file instead (extra `charts`).",
+)
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder. [default: TOCSIN_DATA or data/]")
-def trends(*, topics: tuple[str, ...], since: date | int | None, as_json: bool, data: Path | None) -> None:
+def trends(
+    *, topics: tuple[str, ...], since: date | int | None, as_json: bool, png: Path | None, data: Path | None
+) -> None:
     """Show how much of the news each topic is, corrected for feeds that died or joined.
 
     The newest day is compared with the same weekday of the 8 weeks before (z), its week with the week before.
@@ -44,11 +51,15 @@ def trends(*, topics: tuple[str, ...], since: date | int | None, as_json: bool, 
     first = _first_day(since, today=datetime.now(UTC).date())
     with read_published(load_settings(data=data).data) as con:
         days = load_trends(con, topics=topics, since=first)
+    if png is not None and days:
+        from tocsin.cli.trend_chart import draw_trends  # noqa: PLC0415
+
+        click.echo(f"{draw_trends(days, png)}: {days[0].day} to {max(day.day for day in days)}", err=as_json)
     if as_json:
         click.echo(json.dumps([asdict(day) for day in days], default=str))
-    elif days:
+    elif days and png is None:
         _print(days, first)
-    else:
+    elif not days:
         click.echo(f"No article was scored for these topics since {first}.")
 
 
