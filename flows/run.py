@@ -41,6 +41,7 @@ class MonitorOptions:
     `cross_encoder` None: nobody is asked about doubtful scores. `coverage_jump`: see `AlertRules`.
     `feedback_days`: how far back reactions are read. `policy`: what decides for all topics whether they ring.
     `update_every`: the least time between two updates of a message; None: messages stay as they were sent.
+    `person`: who is recorded with topics that come into use.
     """
 
     feeds: tuple[Feed, ...]
@@ -58,6 +59,7 @@ class MonitorOptions:
     feedback_days: int = 0
     policy: AlertPolicy = field(default_factory=AlertPolicy)
     update_every: timedelta | None = None
+    person: str | None = None
 
 
 class MonitorRun:

@@ -23,6 +23,7 @@ _COMMANDS = {
     "serve": "serve",
     "slack": "slack",
     "sql": "sql",
+    "topics": "topics",
     "trends": "trends",
     "why": "why",
 }
