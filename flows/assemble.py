@@ -118,13 +118,13 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
         cross_encoder=settings.cross_encoder,
         coverage_jump=settings.coverage_jump,
         feedback_days=settings.feedback_days,
-        policy=_policy(settings, request),
+        policy=alert_policy(settings, request),
         update_every=timedelta(minutes=settings.update_minutes) if settings.update_minutes else None,
         person=request.person or settings.person,
     )
 
 
-def _policy(settings: Settings, request: Request) -> AlertPolicy:
+def alert_policy(settings: Settings, request: Request) -> AlertPolicy:
     """Read what decides for all topics; a dry run shows at once what would ring later."""
     days = settings.max_age_days if request.max_age_days is None else request.max_age_days
     zone = UTC if settings.time_zone == "UTC" else ZoneInfo(settings.time_zone)

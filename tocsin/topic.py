@@ -120,6 +120,11 @@ class Topic(BaseModel):
         return THRESHOLDS[self.sensitivity] if self.threshold is None else self.threshold
 
     @property
+    def has_phrases(self) -> bool:
+        """Whether its rules ask for phrases in an article's text."""
+        return False
+
+    @property
     def version(self) -> str:
         """Hash of the whole definition, 12 hexadecimal digits; any edit makes a new version.
 

@@ -19,6 +19,7 @@ _COMMANDS = {
     "feedback": "feedback",
     "feeds": "feeds",
     "monitor": "monitor",
+    "preview": "preview",
     "publish": "publish",
     "serve": "serve",
     "slack": "slack",
