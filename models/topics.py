@@ -121,10 +121,28 @@ def _problem(detail: dict[str, Any]) -> str:
     return f"{where} is {shown}: {_advice(field, detail)}"
 
 
+_CHANNEL = "name a channel as in #policy, by its id, or as webhook:NAME"
+_ADVICE = {
+    "name": "use small letters, digits and underscores, beginning with a letter, at most 40",
+    "channel": _CHANNEL,
+    "channels": f"{_CHANNEL}; at most 10",
+    "languages": "give languages as two small letters (ISO 639-1), as in en; at most 20",
+    "threshold": "give a number from 0 to 1, or leave it out to take the sensitivity's",
+    "sensitivity": "choose fewer, balanced or more",
+    "daily_budget": "give a whole number of alerts from 1 to 1000, or leave it out for no budget",
+    "min_outlets": "give a whole number of outlets from 1 to 50",
+    "mute_until": "give a time with its zone, as in 2026-12-01T08:00:00+01:00",
+    "must": "give up to 50 phrases of 2 to 100 characters with a letter or digit",
+    "never": "give up to 50 phrases of 2 to 100 characters with a letter or digit",
+    "outlets": "give up to 200 names of outlets as they stand in alerts",
+}
+
+
 def _advice(field: str, detail: dict[str, Any]) -> str:
-    if field == "name" and detail["type"] == "string_pattern_mismatch":
-        return "use small letters, digits and underscores, beginning with a letter, at most 40"
-    return _lower(str(detail["msg"]).removeprefix("Value error, "))
+    said = _lower(str(detail["msg"]).removeprefix("Value error, "))
+    if field not in _ADVICE:
+        return said
+    return _ADVICE[field] if detail["type"].endswith("pattern_mismatch") else f"{said}: {_ADVICE[field]}"
 
 
 def _lower(message: str) -> str:

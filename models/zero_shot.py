@@ -220,6 +220,8 @@ class _Groups:
         """Return the largest similarity to each group, (n, groups); -1 for an empty one."""
         nearest = np.full((len(embeddings), self._count), -1, dtype=np.float32)
         if self._matrix is not None and len(embeddings):
-            similarities = embeddings @ self._matrix
-            nearest[:, self._filled] = np.maximum.reduceat(similarities, self._starts, axis=1)
+            similarities = np.ascontiguousarray(
+                (embeddings @ self._matrix).T
+            )  # rows are faster to go through
+            nearest[:, self._filled] = np.maximum.reduceat(similarities, self._starts, axis=0).T
         return nearest

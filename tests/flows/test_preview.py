@@ -109,6 +109,14 @@ def test_a_changed_threshold_is_judged_by_the_scores_that_runs_stored(settings):
     assert all(each.score < 1.0 for each in found.below)
 
 
+def test_phrases_are_looked_for_in_the_texts_of_the_past(settings):
+    (found,) = foresee(settings, CABLES.model_copy(update={"must": ("look at an anchor",)}))
+    assert found.from_scores
+    assert found.kept == 10
+    assert {each.why for each in found.lost} == {"lacks_phrase"}
+    assert {each.title for each in found.lost} == {NEWS[2][0]}
+
+
 def test_a_changed_definition_is_scored_from_vectors_and_texts_as_a_run_would(settings):
     bread = CABLES.model_copy(
         update={"description": "Bread, bakers, rye and what wins prizes for its crust.", "examples": ()}

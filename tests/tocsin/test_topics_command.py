@@ -106,6 +106,11 @@ def test_importing_a_file_first_does_not_record_the_defaults(folder):
     ("arguments", "message"),
     [
         (["set", "ai_safety", "threshold=7"], "'threshold' is '7': input should be less than or equal to 1"),
+        (["set", "ai_safety", "languages=English"], "two small letters"),
+        (["set", "ai_safety", "channels+=no channel"], "name a channel as in #policy"),
+        (["set", "ai_safety", "must=!?"], "no letter or digit"),
+        (["set", "ai_safety", "sensitivity=loud"], "choose fewer, balanced or more"),
+        (["set", "ai_safety", "mute_until=tomorrow"], "give a time with its zone"),
         (["set", "ai_safety", "treshold=0.7"], "did you mean 'threshold'"),
         (["set", "ai_safety", "threshold"], "write FIELD=VALUE"),
         (["set", "ai_safety", "threshold+=1"], "is no list"),

@@ -18,6 +18,8 @@ _COMMANDS = {
     "evaluate": "evaluate",
     "feedback": "feedback",
     "feeds": "feeds",
+    "label": "label",
+    "learn": "learn",
     "monitor": "monitor",
     "preview": "preview",
     "publish": "publish",

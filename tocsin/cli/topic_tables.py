@@ -34,7 +34,12 @@ def print_topics(topics: Sequence[Topic], newest: Mapping[str, TopicEvent]) -> N
         event = newest.get(topic.name)
         phrases = f"{len(topic.examples)} for, {len(topic.counter_examples)} against"
         since, who = (_moment(event.at), event.by or "") if event else ("not recorded yet", "")
-        values = (topic.name, topic.version, f"{topic.effective_threshold:g}", topic.channel or "the default")
+        values = (
+            topic.name,
+            topic.version,
+            f"{topic.effective_threshold:g}",
+            ", ".join(topic.alert_channels) or "the default",
+        )
         table.add_row(*(Text(value) for value in (*values, phrases, since, who)))
     make_console().print(table)
 
