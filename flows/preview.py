@@ -21,6 +21,7 @@ def preview(
     topics: Annotated[list[Topic] | None, Field(title="Topics")] = None,
     days: Annotated[int, Field(title="Days", ge=1, le=365, examples=[30])] = 30,
     per_day: Annotated[float | None, Field(title="Wished a day", gt=0, le=1000, examples=[5])] = None,
+    baseline: Annotated[bool, Field(title="Leave out first polls")] = True,
     data: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Show what changed or new topics would have sent over the last days, beside the versions in use.
@@ -31,9 +32,10 @@ def preview(
         topics: The topics as they would be. Empty: those in use, as they are.
         days: How many days back, today included.
         per_day: Suggest for each topic the threshold that would have sent about so many alerts a day.
+        baseline: Leave out what came with the first poll of its feed, as runs do.
         data: Data folder. Empty: TOCSIN_DATA, else data/.
     """
-    request = PreviewRequest(topics=topics or None, days=days, per_day=per_day)
+    request = PreviewRequest(topics=topics or None, days=days, per_day=per_day, baseline=baseline)
     found = preview_topics(load_settings(data=data), request, now=datetime.now(UTC))
     for each in found:
         _show(each)

@@ -36,12 +36,14 @@ NEAR = 5  # articles shown on either side of the threshold
 class PreviewRequest:
     """What to preview: topics as they would be (None: as they are), over the last days, today included.
 
-    `per_day`: suggest the threshold for so many alerts a day.
+    `per_day`: suggest the threshold for so many alerts a day. `baseline`: what came with the first poll of
+    its feed rings nobody.
     """
 
     topics: Sequence[Topic] | None = None
     days: int = 30
     per_day: float | None = None
+    baseline: bool = True
 
 
 def preview_topics(settings: Settings, request: PreviewRequest, *, now: datetime) -> list[TopicPreview]:
@@ -68,7 +70,7 @@ def preview_topics(settings: Settings, request: PreviewRequest, *, now: datetime
     begun = max(since, start_of_day(past.first_seen_at, policy.zone)) if past.first_seen_at else since
     outlets = {each.story_id: frozenset({each.article.outlet.lower()}) for each in articles} | outlets
     heard = count_heard(outlets, policy.tiers)
-    span = Span(begun, now, policy, outlets=outlets, heard=heard)
+    span = Span(begun, now, policy, request.baseline, outlets, heard)
     return [_preview(side, past, _pick(articles, found[side.topic.name]), span, request) for side in sides]
 
 

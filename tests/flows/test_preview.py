@@ -142,6 +142,14 @@ def test_a_new_topic_has_nothing_beside_it(settings):
     assert "A new topic" in found.to_markdown()
 
 
+def test_first_polls_are_left_out_unless_they_are_asked_for(settings):
+    with Database(history_path(settings.data)).write() as con:
+        con.execute("INSERT INTO feeds (url, failures, baseline_at) VALUES ('feed', 0, ?)", [NOW])
+    assert foresee(settings)[0].after.alerts == 0
+    assert {each.why for each in foresee(settings)[0].above} == {"baseline"}
+    assert foresee(settings, baseline=False)[0].after.alerts > 0
+
+
 def test_scores_of_other_definitions_are_not_taken_for_those_of_this_one(settings):
     other = CABLES.model_copy(update={"description": "Bread, bakers, rye and the crust of it."})
     db = Database(history_path(settings.data))

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     metavar="N",
     help="Suggest the threshold for about so many alerts a day.",
 )
+@click.option("--no-baseline", is_flag=True, help="Count what came with a feed's first poll too.")
 @click.option("--json", "as_json", is_flag=True, help="Print an array with an object per topic.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder. [default: TOCSIN_DATA or data/]")
 def preview(  # noqa: PLR0913  click passes every option
@@ -49,6 +50,7 @@ def preview(  # noqa: PLR0913  click passes every option
     edits: tuple[str, ...],
     days: int,
     per_day: float | None,
+    no_baseline: bool,
     as_json: bool,
     data: Path | None,
 ) -> None:
@@ -63,7 +65,7 @@ def preview(  # noqa: PLR0913  click passes every option
     from flows.preview_topics import PreviewRequest, preview_topics  # noqa: PLC0415  models load when needed
     from tocsin.cli.preview_text import print_preview  # noqa: PLC0415
 
-    request = PreviewRequest(_read_topics(settings, file, name, edits), days, per_day)
+    request = PreviewRequest(_read_topics(settings, file, name, edits), days, per_day, not no_baseline)
     found = preview_topics(settings, request, now=datetime.now(UTC))
     if as_json:
         click.echo(json.dumps([each.to_dict() for each in found], ensure_ascii=False))
