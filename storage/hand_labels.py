@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import duckdb
 
@@ -81,7 +81,7 @@ def load_questions(
         """,
         {"topic": topic, "threshold": threshold, "limit": limit},
     ).fetchall()
-    return [Question(*row[:4], row[4].astimezone(UTC), row[5]) for row in rows]
+    return [_read_question(row) for row in rows]
 
 
 def load_hand_labelled(con: duckdb.DuckDBPyConnection, topic: str, *, person: str) -> list[Question]:
@@ -97,7 +97,12 @@ def load_hand_labelled(con: duckdb.DuckDBPyConnection, topic: str, *, person: st
         """,  # noqa: S608 - ours
         {"topic": topic, "person": person},
     ).fetchall()
-    return [Question(*row[:4], row[4].astimezone(UTC), row[5], row[6]) for row in rows]
+    return [_read_question(row) for row in rows]
+
+
+def _read_question(row: tuple[Any, ...]) -> Question:
+    article_id, title, summary, outlet, first_seen_at, *rest = row
+    return Question(article_id, title, summary, outlet, first_seen_at.astimezone(UTC), *rest)
 
 
 def _is_stored(con: duckdb.DuckDBPyConnection, article_id: int) -> bool:
