@@ -52,6 +52,7 @@ class Request:
     """What a person asked of one run; None means what the history and the settings say.
 
     See the `monitor` flow. Feeds are those asked for, else those followed, else those of the settings.
+    `person` is who asked, where that is known better than the settings know it.
     """
 
     topics: Sequence[Topic] | None = None
@@ -61,6 +62,7 @@ class Request:
     dry_run: bool = False
     full_text: bool = False
     max_age_days: int | None = None
+    person: str | None = None
 
 
 def check_request(settings: Settings, request: Request) -> None:
@@ -116,13 +118,14 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
         cross_encoder=settings.cross_encoder,
         coverage_jump=settings.coverage_jump,
         feedback_days=settings.feedback_days,
-        policy=_policy(settings, request),
+        policy=alert_policy(settings, request),
         update_every=timedelta(minutes=settings.update_minutes) if settings.update_minutes else None,
         spikes=settings.spikes,
+        person=request.person or settings.person,
     )
 
 
-def _policy(settings: Settings, request: Request) -> AlertPolicy:
+def alert_policy(settings: Settings, request: Request) -> AlertPolicy:
     """Read what decides for all topics; a dry run shows at once what would ring later."""
     days = settings.max_age_days if request.max_age_days is None else request.max_age_days
     zone = UTC if settings.time_zone == "UTC" else ZoneInfo(settings.time_zone)

@@ -8,10 +8,13 @@ from datetime import datetime, timedelta
 from flows.alerts.budget import fit_threshold
 from flows.alerts.quiet import start_of_day
 from flows.alerts.rules import AlertRules, Match
+from flows.alerts.tiers import fold_outlet
 from flows.run import Batch, MonitorRun
 from flows.stories import gather_outlets
 from storage import alerts, budgets, decisions, stories
 from storage.decisions import Waiting
+from tocsin.phrases import fold_phrase
+from tocsin.types import Topic
 
 # How far back a daily budget looks; today is not part of it, so its threshold stays for the day.
 BUDGET_PAST = timedelta(days=30)
@@ -88,6 +91,7 @@ def _fit(run: MonitorRun, today: datetime) -> dict[str, float]:
         max_age=policy.max_age,
         muted=sorted(policy.tiers.muted),
         baseline=run.options.baseline,
+        filters={topic.name: _filter_of(topic) for topic in budgeted},
     )
     with run.db.read() as con:
         past, since = budgets.load_past(con, asked)
@@ -97,6 +101,15 @@ def _fit(run: MonitorRun, today: datetime) -> dict[str, float]:
         )
         for topic in budgeted
     }
+
+
+def _filter_of(topic: Topic) -> budgets.TopicFilter:
+    return budgets.TopicFilter(
+        outlets=[fold_outlet(outlet) for outlet in topic.outlets],
+        languages=topic.languages,
+        must=[fold_phrase(phrase) for phrase in topic.must],
+        never=[fold_phrase(phrase) for phrase in topic.never],
+    )
 
 
 def _load_rung_today(run: MonitorRun, now: datetime) -> dict[str, tuple[float, ...]]:

@@ -10,7 +10,7 @@ from datetime import datetime
 import numpy as np
 
 from flows.alerts.decide import decide_alerts, select_matches
-from flows.alerts.rules import Match, find_close, least_close, reaches_threshold
+from flows.alerts.rules import Match, find_close, least_close, reaches_threshold, spread_channels
 from flows.alerts.trail import record_decisions
 from flows.display import current_display
 from flows.facts import load_waiting, make_rules, match_waiting
@@ -107,6 +107,7 @@ def _decide(run: MonitorRun, batch: Batch, now: datetime) -> None:
     waiting = load_waiting(run, batch)
     close += match_waiting(run, waiting)
     rules = make_rules(run, batch, close, waiting, now=now)
+    close = spread_channels(close, rules)
     ringing = select_matches(close, rules)
     batch.alerts = decide_alerts(ringing, _find_reasons(run, batch, ringing), rules)
     before = {(each.article.article_id, each.topic): each.rule for each in waiting}
@@ -135,6 +136,7 @@ def _scores_that_count(run: MonitorRun, batch: Batch) -> Iterator[Score]:
 
 def _find_reasons(run: MonitorRun, batch: Batch, matches: Sequence[Match]) -> dict[tuple[int, str], Reason]:
     encoder, heads = run.judge()
+    matches = list({match.key: match for match in matches}.values())  # one reason serves all channels
     explained = [
         Explained(match.article.title, _telling_text(match.article), match.topic.name, match.score)
         for match in matches

@@ -9,6 +9,7 @@ from models.few_label import Label
 from models.text import compose_text
 from storage.database import Database
 from storage.labels import LabelledText, load_labels
+from storage.learning import learning_topics
 
 log = logging.getLogger(__name__)
 
@@ -22,15 +23,19 @@ def telling_text(summary: str, full_text: str | None) -> str:
 
 
 def learn_labels(db: Database, topics: Sequence[str], *, revision: str) -> dict[str, list[Label]]:
-    """Load the labels of `topics`, the newest of each, with their stored vectors by encoder `revision`."""
+    """Load the labels of `topics`, the newest of each, with their stored vectors by encoder `revision`.
+
+    Those of a topic for which somebody decided that labels do not count are left out.
+    """
     with db.read() as con:
-        found = load_labels(con, topics, revision=revision)
+        found = load_labels(con, learning_topics(con, topics), revision=revision)
     for topic, labels in found.items():
         relevant = sum(label.positive for label in labels)
         log.info("labels.loaded topic=%s relevant=%d irrelevant=%d", topic, relevant, len(labels) - relevant)
-    return {topic: [_to_label(each) for each in labels] for topic, labels in found.items()}
+    return {topic: [to_label(each) for each in labels] for topic, labels in found.items()}
 
 
-def _to_label(found: LabelledText) -> Label:
+def to_label(found: LabelledText) -> Label:
+    """Make what a head learns of what was judged."""
     text = compose_text(found.title, telling_text(found.summary, found.full_text))
     return Label(text, found.positive, found.embedding, found.title)

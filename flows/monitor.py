@@ -50,6 +50,7 @@ def monitor(
         dry_run=dry_run,
         full_text=full_text,
         max_age_days=max_age_days,
+        person=name_creator(),
     )
     with open_run(load_settings(data=data), request, run_id=name_run()) as run:
         run_steps(run, wrap=_as_task)
@@ -78,3 +79,12 @@ def name_run() -> str:
     if context is not None and context.flow_run is not None:
         return str(context.flow_run.id)
     return str(uuid.uuid4())
+
+
+def name_creator() -> str | None:
+    """Return the person who started the flow's run, where Prefect knows one; a schedule is nobody."""
+    context = FlowRunContext.get()
+    creator = None if context is None or context.flow_run is None else context.flow_run.created_by
+    if creator is None or creator.type in {"DEPLOYMENT", "AUTOMATION"}:
+        return None
+    return creator.display_value

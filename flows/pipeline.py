@@ -64,7 +64,9 @@ def begin_run(run: MonitorRun) -> list[Batch]:
     with run.report.timing("begin"), run.db.write() as con:
         runs.start_run(con, run.run_id, "monitor", now=now)
         run.topics = run.options.topics or topics.newest_topics(con) or default_topics()
-        run.versions = topics.record_topics(con, run.topics, run_id=run.run_id, now=now)
+        run.versions = topics.record_topics(
+            con, run.topics, run_id=run.run_id, now=now, person=run.options.person
+        )
         feeds.save_feeds(con, run.options.feeds, now)
         states = feeds.load_states(con, [feed.url for feed in run.options.feeds])
     if run.options.encoder is not None or run.options.cross_encoder is not None:

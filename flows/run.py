@@ -43,6 +43,7 @@ class MonitorOptions:
     `feedback_days`: how far back reactions are read. `policy`: what decides for all topics whether they ring.
     `update_every`: the least time between two updates of a message; None: messages stay as they were sent.
     `spikes`: how readily a topic that is far more in the news than usual is told.
+    `person`: who is recorded with topics that come into use.
     """
 
     feeds: tuple[Feed, ...]
@@ -61,6 +62,7 @@ class MonitorOptions:
     policy: AlertPolicy = field(default_factory=AlertPolicy)
     update_every: timedelta | None = None
     spikes: Sensitivity | Literal["off"] = "off"
+    person: str | None = None
 
 
 class MonitorRun:
@@ -107,7 +109,7 @@ class MonitorRun:
             from flows.labels import learn_labels  # noqa: PLC0415
             from models.heads import build_heads  # noqa: PLC0415
 
-            encoder = self._open_encoder()
+            encoder = open_chosen_encoder(self.options.encoder, self.options.encoder_languages)
             names = [topic.name for topic in self.topics]
             labels = learn_labels(self.db, names, revision=encoder.revision)
             heads = build_heads(self.topics, encoder, labels=labels)
@@ -119,22 +121,6 @@ class MonitorRun:
             self._judge = encoder, heads
         return self._judge
 
-    def _open_encoder(self) -> Encoder:
-        from models.choose import open_encoder  # noqa: PLC0415
-        from models.encode import load_encoder  # noqa: PLC0415
-        from storage.scores import DIMENSIONS  # noqa: PLC0415
-
-        chosen = self.options.encoder
-        if chosen is None:
-            return load_encoder()
-        encoder = open_encoder(chosen, languages=self.options.encoder_languages)
-        if encoder.dimensions != DIMENSIONS:
-            raise SettingsError(
-                f"TOCSIN_ENCODER: {chosen} gives {encoder.dimensions} numbers a text and the history holds "
-                f"{DIMENSIONS}: choose a model with {DIMENSIONS}"
-            )
-        return encoder
-
     def storyteller(self) -> Storyteller:
         """Load the rule of stories when the first article needs it."""
         if self._storyteller is None:
@@ -142,6 +128,23 @@ class MonitorRun:
 
             self._storyteller = load_storyteller()
         return self._storyteller
+
+
+def open_chosen_encoder(chosen: str | None, languages: tuple[str, ...] = ()) -> Encoder:
+    """Load the encoder that a person chose, None for the shipped one. Raises: SettingsError, ModelError."""
+    from models.choose import open_encoder  # noqa: PLC0415
+    from models.encode import load_encoder  # noqa: PLC0415
+    from storage.scores import DIMENSIONS  # noqa: PLC0415
+
+    if chosen is None:
+        return load_encoder()
+    encoder = open_encoder(chosen, languages=languages)
+    if encoder.dimensions != DIMENSIONS:
+        raise SettingsError(
+            f"TOCSIN_ENCODER: {chosen} gives {encoder.dimensions} numbers a text and the history holds "
+            f"{DIMENSIONS}: choose a model with {DIMENSIONS}"
+        )
+    return encoder
 
 
 class Batch:

@@ -175,8 +175,8 @@ class _Sending:
         """Give the topics of each channel that gets a digest, in the order in which they are watched."""
         found: dict[str, list[str]] = {}
         for topic in topics_in_use(self.settings):
-            name = (topic.channel or default_channel(self.settings)).removeprefix("#")
-            found.setdefault(name, []).append(topic.name)
+            for name in topic.alert_channels or (default_channel(self.settings).removeprefix("#"),):
+                found.setdefault(name, []).append(topic.name)
         wanted = self.request.channel
         if wanted is None:
             return found

@@ -1,8 +1,10 @@
-"""Reads topic definitions from YAML or JSON, and says plainly what is wrong with them."""
+"""Reads and writes topic definitions as YAML or JSON, and says plainly what is wrong with them."""
 
 from __future__ import annotations
 
 import difflib
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,23 +80,40 @@ def _items(data: Any, path: Path) -> list[Any]:
 def _topic(item: Any, number: int, path: Path) -> Topic:
     if not isinstance(item, dict):
         raise TopicError(f"{path}: topic {number} is not a mapping: write `- name: …` and its fields below")
+    name = item.get("name")
+    label = f"topic {name!r}" if isinstance(name, str) else f"topic {number}"
+    return check_topic(item, label=f"{path}: {label}")
+
+
+def check_topic(fields: Mapping[str, Any], *, label: str) -> Topic:
+    """Make a topic of its fields. Raises: TopicError that begins with `label` and says what to do."""
     try:
-        return Topic.model_validate(item)
+        return Topic.model_validate(fields)
     except ValidationError as error:
-        name = item.get("name")
-        label = f"topic {name!r}" if isinstance(name, str) else f"topic {number}"
         problems = "; ".join(_problem(dict(detail)) for detail in error.errors(include_url=False))
-        raise TopicError(f"{path}: {label}: {problems}") from error
+        raise TopicError(f"{label}: {problems}") from error
+
+
+def write_topics(topics: Sequence[Topic], *, as_json: bool = False) -> str:
+    """Write topics as a file that `load_topics` reads back equal; fields with their default are left out."""
+    items = [topic.model_dump(mode="json", exclude_defaults=True) for topic in topics]
+    if as_json:
+        return json.dumps({"topics": items}, ensure_ascii=False, indent=2) + "\n"
+    import yaml  # noqa: PLC0415
+
+    return str(yaml.safe_dump({"topics": items}, allow_unicode=True, sort_keys=False, width=110))
 
 
 def _problem(detail: dict[str, Any]) -> str:
     place = detail["loc"]
+    if not place:  # a rule between fields
+        return _lower(str(detail["msg"]).removeprefix("Value error, "))
     field = str(place[0])
     where = f"field {field!r}" + (
         f", item {place[1] + 1}" if len(place) > 1 and isinstance(place[1], int) else ""
     )
     if detail["type"] == "extra_forbidden":
-        return f"{where} is unknown: {_suggestion(field)}"
+        return f"{where} is unknown: {suggest_field(field)}"
     if detail["type"] == "missing":
         return f"{where} is missing: add it"
     value = repr(detail["input"])
@@ -102,14 +121,36 @@ def _problem(detail: dict[str, Any]) -> str:
     return f"{where} is {shown}: {_advice(field, detail)}"
 
 
+_CHANNEL = "name a channel as in #policy, by its id, or as webhook:NAME"
+_ADVICE = {
+    "name": "use small letters, digits and underscores, beginning with a letter, at most 40",
+    "channel": _CHANNEL,
+    "channels": f"{_CHANNEL}; at most 10",
+    "languages": "give languages as two small letters (ISO 639-1), as in en; at most 20",
+    "threshold": "give a number from 0 to 1, or leave it out to take the sensitivity's",
+    "sensitivity": "choose fewer, balanced or more",
+    "daily_budget": "give a whole number of alerts from 1 to 1000, or leave it out for no budget",
+    "min_outlets": "give a whole number of outlets from 1 to 50",
+    "mute_until": "give a time with its zone, as in 2026-12-01T08:00:00+01:00",
+    "must": "give up to 50 phrases of 2 to 100 characters with a letter or digit",
+    "never": "give up to 50 phrases of 2 to 100 characters with a letter or digit",
+    "outlets": "give up to 200 names of outlets as they stand in alerts",
+}
+
+
 def _advice(field: str, detail: dict[str, Any]) -> str:
-    if field == "name" and detail["type"] == "string_pattern_mismatch":
-        return "use small letters, digits and underscores, beginning with a letter, at most 40"
-    message: str = detail["msg"]
+    said = _lower(str(detail["msg"]).removeprefix("Value error, "))
+    if field not in _ADVICE:
+        return said
+    return _ADVICE[field] if detail["type"].endswith("pattern_mismatch") else f"{said}: {_ADVICE[field]}"
+
+
+def _lower(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _suggestion(field: str) -> str:
+def suggest_field(field: str) -> str:
+    """Say which field may have been meant by an unknown one."""
     known = list(Topic.model_fields)
     close = difflib.get_close_matches(field, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"the fields are {', '.join(known)}"

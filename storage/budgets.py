@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import duckdb
 
-from storage.rows import DOUBLE, TEXT, build_rows, incoming
+from storage.rows import DOUBLE, TEXT, TEXTS, Rows, build_rows, incoming
 from tocsin.decisions import StoryScore
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFilter:
+    """What a topic asks of an article; empty lists ask nothing. Outlets in small letters, phrases folded."""
+
+    outlets: Sequence[str] = ()
+    languages: Sequence[str] = ()
+    must: Sequence[str] = ()
+    never: Sequence[str] = ()
+
+
+_NO_FILTER = TopicFilter()
 
 
 @dataclass(frozen=True, slots=True)
 class PastQuestion:
     """Which past is asked for: articles first seen from `since` until before `until`.
+
+    `filters` has what some topics ask of their articles.
 
     `floors` and `heads` give for each topic the lowest score of interest, and what scores it now.
     `muted` are outlets in small letters that do not count; `baseline`: nor do feeds' first polls.
@@ -29,6 +44,7 @@ class PastQuestion:
     max_age: timedelta | None
     muted: Sequence[str] = ()
     baseline: bool = True
+    filters: Mapping[str, TopicFilter] = field(default_factory=dict)
 
 
 def load_past(
@@ -40,15 +56,13 @@ def load_past(
     ringing aside), encoder and head. So do only articles that could ring: of no feed's first poll, not too
     old when first seen, of no muted outlet.
     """
-    rows = [(topic, floor, asked.heads[topic]) for topic, floor in asked.floors.items()]
-    table = build_rows({"topic": TEXT, "floor": DOUBLE, "head": TEXT}, rows)
-    with incoming(con, table):
+    with incoming(con, _build_topics(asked)):
         stories = con.execute(
             f"""
             {_PAST},
             best AS (
                 SELECT topic, story_id, max(score) AS score
-                FROM past WHERE can_ring AND score >= floor GROUP BY topic, story_id
+                FROM past WHERE can_ring AND score >= floor AND {_PASSES} GROUP BY topic, story_id
             )
             SELECT
                 best.topic, best.story_id, any_value(best.score),
@@ -78,7 +92,9 @@ _PAST = """
     ),
     past AS (
         SELECT
-            scores.topic, scores.score, incoming.floor, articles.first_seen_at,
+            scores.topic, scores.score, articles.first_seen_at,
+            incoming.floor, incoming.outlets, incoming.languages, incoming.must, incoming.never,
+            articles.outlet, articles.language, articles.title, articles.summary, articles.full_text,
             coalesce(tied.story_id, articles.article_id) AS story_id,
             lower(articles.outlet) NOT IN (SELECT unnest(CAST($muted AS VARCHAR[])))
             AND (NOT $baseline OR feeds.baseline_at IS NULL OR articles.first_seen_at > feeds.baseline_at)
@@ -104,6 +120,31 @@ _PAST = """
 """
 
 
+# As `tocsin.phrases` folds a text; both sides of a comparison have a space at their ends.
+_FOLDED = (
+    r"""(' ' || regexp_replace(strip_accents(lower(concat_ws(' ', title, summary, full_text))), """
+    r"""'[^\p{L}\p{N}]+', ' ', 'g') || ' ')"""
+)
+_PASSES = f"""
+    (len(outlets) = 0 OR list_contains(outlets, lower(outlet)))
+    AND (len(languages) = 0 OR language IS NULL OR list_contains(languages, language))
+    AND (len(must) = 0 OR len(list_filter(must, lambda said: contains({_FOLDED}, said))) > 0)
+    AND (len(never) = 0 OR len(list_filter(never, lambda said: contains({_FOLDED}, said))) = 0)
+"""
+
+
+def _build_topics(asked: PastQuestion) -> Rows:
+    """Lay out what is asked of each topic."""
+    kinds = {"topic": TEXT, "floor": DOUBLE, "head": TEXT}
+    kinds |= dict.fromkeys(("outlets", "languages", "must", "never"), TEXTS)
+    rows = []
+    for topic, floor in asked.floors.items():
+        each = asked.filters.get(topic, _NO_FILTER)
+        filters = (list(values) for values in (each.outlets, each.languages, each.must, each.never))
+        rows.append((topic, floor, asked.heads[topic], *filters))
+    return build_rows(kinds, rows)
+
+
 def _parameters(asked: PastQuestion) -> dict[str, object]:
     return {
         "since": asked.since,
@@ -116,10 +157,21 @@ def _parameters(asked: PastQuestion) -> dict[str, object]:
 
 
 def load_rung_since(con: duckdb.DuckDBPyConnection, since: datetime) -> dict[str, tuple[float, ...]]:
-    """Load the scores of the alerts that were decided since, by topic: an alert counts for all it names."""
-    rows = con.execute("SELECT reasons FROM alerts WHERE decided_at >= $since", {"since": since}).fetchall()
+    """Load the scores of the alerts that were decided since, by topic: an alert counts for all it names.
+
+    What rang in several channels at once counts once.
+    """
+    rows = con.execute(
+        "SELECT coalesce(story_id, article_id), decided_at, reasons FROM alerts WHERE decided_at >= $since "
+        "ORDER BY decided_at, alert_id",
+        {"since": since},
+    ).fetchall()
+    once = {
+        (reason["topic"], story, at): float(reason["score"])
+        for story, at, written in rows
+        for reason in json.loads(written)
+    }
     found: dict[str, tuple[float, ...]] = {}
-    for (written,) in rows:
-        for reason in json.loads(written):
-            found[reason["topic"]] = (*found.get(reason["topic"], ()), float(reason["score"]))
+    for (topic, _, _), score in once.items():
+        found[topic] = (*found.get(topic, ()), score)
     return found

@@ -64,7 +64,7 @@ def test_every_setting_is_documented():
     assert not [name for name in [*names, *map(str.upper, tokens)] if f"| `{name}` |" not in text]
 
 
-@pytest.mark.parametrize("name", ["monitor", "digest", "prune", "rescore"])
+@pytest.mark.parametrize("name", ["monitor", "digest", "prune", "rescore", "preview", "learn"])
 def test_every_flow_parameter_is_documented_and_described_in_its_form(name):
     flow = getattr(import_module(f"flows.{name}"), name)
     text = read("docs/settings.md").partition(f"## Parameters of the `{name}` flow")[2].partition("\n## ")[0]

@@ -6,6 +6,7 @@ The environment wins over the file. The file is `tocsin.toml` in the working fol
 
 from __future__ import annotations
 
+import getpass
 import os
 from datetime import time
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -133,6 +134,9 @@ class Settings(BaseSettings):
     prune_older_than: str | None = Field(
         None, description="Age at which the flow `prune` removes articles, such as 2y. Unset: never."
     )
+    user: str | None = Field(
+        None, description="Who changes topics and labels, as recorded. Unset: the operating system's user."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Level of the log file."
     )
@@ -209,6 +213,16 @@ class Settings(BaseSettings):
     def slack_base_url(self) -> str:
         """Slack's base URL, always with a closing slash."""
         return str(self.slack_api_url).rstrip("/") + "/"
+
+    @property
+    def person(self) -> str:
+        """Who works here, as it is recorded with what they change."""
+        if self.user and self.user.strip():
+            return self.user.strip()
+        try:
+            return getpass.getuser()
+        except (OSError, KeyError, ImportError):  # a container may know no name for its user
+            return "unknown"
 
     @classmethod
     def settings_customise_sources(

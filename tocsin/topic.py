@@ -9,15 +9,34 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
+from tocsin.phrases import fold_phrase
+
 Sensitivity = Literal["fewer", "balanced", "more"]
 
 # What each sensitivity asks of a score, where a topic names no threshold of its own.
 THRESHOLDS: dict[Sensitivity, float] = {"fewer": 0.8, "balanced": 0.5, "more": 0.3}
 
 # Fields that came after versions were first recorded.
-_LATER = frozenset({"daily_budget", "min_outlets", "mute_until"})
+_LATER = frozenset(
+    {"daily_budget", "min_outlets", "mute_until", "must", "never", "channels", "outlets", "languages"}
+)
+
+_CHANNEL = r"^(#?|webhook:)[\w.-]{1,80}$"
 
 Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=1000)]
+
+
+def _require_word(phrase: str) -> str:
+    if not fold_phrase(phrase):
+        raise ValueError("it has no letter or digit to look for: write the words that articles say")
+    return phrase
+
+
+SaidPhrase = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=2, max_length=100),
+    AfterValidator(_require_word),
+]
 
 
 def _in_utc(moment: datetime | None) -> datetime | None:
@@ -79,7 +98,7 @@ class Topic(BaseModel):
         Field(
             title="Slack channel",
             description="Name or id of the channel to alert, or webhook:NAME. Empty: the default channel.",
-            pattern=r"^(#?|webhook:)[\w.-]{1,80}$",
+            pattern=_CHANNEL,
             examples=["#export-controls"],
         ),
     ] = None
@@ -114,10 +133,70 @@ class Topic(BaseModel):
         ),
     ] = None
 
+    must: Annotated[
+        tuple[SaidPhrase, ...],
+        Field(
+            title="Must say one of",
+            description="Only articles that say one of these phrases ring: whole words in headline, summary "
+            "or text, in any case, with or without accents. Empty: no such rule.",
+            max_length=50,
+            examples=[["Baltic Sea", "Taiwan Strait"]],
+        ),
+    ] = ()
+    never: Annotated[
+        tuple[SaidPhrase, ...],
+        Field(
+            title="Must never say",
+            description="An article that says one of these phrases does not ring.",
+            max_length=50,
+            examples=[["sponsored content", "horoscope"]],
+        ),
+    ] = ()
+    channels: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=_CHANNEL)], ...],
+        Field(
+            title="More Slack channels",
+            description="Further channels to alert, beside the one above; each is told of a story once.",
+            max_length=10,
+            examples=[["#export-controls", "#desk-asia"]],
+        ),
+    ] = ()
+    outlets: Annotated[
+        tuple[Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)], ...],
+        Field(
+            title="Only these outlets",
+            description="Only articles of these outlets ring, by their names in alerts, in any case. "
+            "Empty: all outlets.",
+            max_length=200,
+            examples=[["Meridian Wire", "Harbour Ledger"]],
+        ),
+    ] = ()
+    languages: Annotated[
+        tuple[Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")], ...],
+        Field(
+            title="Only these languages",
+            description="Only articles in these languages (two small letters, ISO 639-1) ring, and those "
+            "whose language cannot be told. Empty: all languages.",
+            max_length=20,
+            examples=[["en", "de"]],
+        ),
+    ] = ()
+
     @property
     def effective_threshold(self) -> float:
         """The lowest score that counts as a match."""
         return THRESHOLDS[self.sensitivity] if self.threshold is None else self.threshold
+
+    @property
+    def has_phrases(self) -> bool:
+        """Whether its rules ask for phrases in an article's text."""
+        return bool(self.must or self.never)
+
+    @property
+    def alert_channels(self) -> tuple[str, ...]:
+        """The channels that it names, without `#`, each once; empty: the default channel is meant."""
+        named = (*([self.channel] if self.channel else []), *self.channels)
+        return tuple(dict.fromkeys(name.removeprefix("#") for name in named))
 
     @property
     def version(self) -> str:

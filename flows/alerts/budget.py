@@ -50,7 +50,7 @@ def over_budget(matches: Iterable[Match], rules: AlertRules) -> frozenset[tuple[
         scores = list(rules.told_today.get(topic.name, ()))
         for story in sorted(stories, key=lambda story: (-_best(stories[story]), story)):
             best = _best(stories[story])
-            if _has_room(topic.daily_budget, scores, best):
+            if has_room(topic.daily_budget, scores, best):
                 scores.append(best)
             else:
                 stopped |= {match.key for match in stories[story]}
@@ -70,7 +70,8 @@ def _best(matches: Sequence[Match]) -> float:
     return max(match.score for match in matches)
 
 
-def _has_room(budget: int | None, today: Sequence[float], score: float) -> bool:
+def has_room(budget: int | None, today: Sequence[float], score: float) -> bool:
+    """Tell whether a score may ring on a day that rang with these already (no budget: always)."""
     if budget is None or len(today) < budget:
         return True
     return len(today) < MOST * budget and is_clear(score, min(today))

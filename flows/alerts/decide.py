@@ -44,7 +44,7 @@ def decide_alerts(
     """
     groups: dict[tuple[int, str], list[Match]] = {}
     for match in select_matches(matches, rules):
-        key = rules.story_of(match.article), rules.channel_of(match.topic)
+        key = rules.story_of(match.article), rules.channel_of(match)
         groups.setdefault(key, []).append(match)
     alerts = [_make_alert(key, group, reasons, rules) for key, group in groups.items()]
     return sorted(alerts, key=alert_order)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from flows.alerts.quiet import QuietHours
-from flows.alerts.tiers import OutletTiers, Standing
+from flows.alerts.tiers import OutletTiers, Standing, fold_outlet
 from tocsin.decisions import StopRule
+from tocsin.phrases import find_phrase
 from tocsin.types import Article, Score, Told, Topic
 
 # A jump in coverage takes at least so many outlets more, whatever the factor: from one to two is no news.
@@ -26,15 +27,19 @@ _NOT_TOLD = Told(frozenset())
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """An article whose score for a topic reached the topic's threshold (or is close to it, where said)."""
+    """An article whose score for a topic reached the topic's threshold (or is close to it, where said).
+
+    `channel` is the one that it is for, without `#`; None: the topic's only or first one.
+    """
 
     article: Article
     topic: Topic
     score: float
+    channel: str | None = None
 
     @property
     def key(self) -> tuple[int, str]:
-        """Article id and topic name: a batch has one match of each."""
+        """Article id and topic name: a batch has one match of each for every channel of the topic."""
         return self.article.article_id, self.topic.name
 
 
@@ -91,11 +96,15 @@ class AlertRules:
 
     def told_of(self, match: Match) -> Told:
         """Return what the match's channel was told of its story."""
-        return self.told.get((self.story_of(match.article), self.channel_of(match.topic)), _NOT_TOLD)
+        return self.told.get((self.story_of(match.article), self.channel_of(match)), _NOT_TOLD)
 
-    def channel_of(self, topic: Topic) -> str:
-        """Return the channel that hears of a topic, without `#`, so that two spellings are one channel."""
-        return (topic.channel or self.default_channel).removeprefix("#")
+    def channels_of(self, topic: Topic) -> tuple[str, ...]:
+        """Return the channels that hear of a topic, without `#`, so that two spellings are one channel."""
+        return topic.alert_channels or (self.default_channel.removeprefix("#"),)
+
+    def channel_of(self, match: Match) -> str:
+        """Return the channel that a match is for, without `#`."""
+        return match.channel or self.channels_of(match.topic)[0]
 
     def outlets_of(self, article: Article) -> int:
         """Return how many outlets have an article's story."""
@@ -137,6 +146,18 @@ def find_close(articles: Iterable[Article], scores: Iterable[Score], topics: Ite
     return sorted(best.values(), key=lambda match: (match.article.article_id, -match.score, match.topic.name))
 
 
+def spread_channels(matches: Iterable[Match], rules: AlertRules) -> list[Match]:
+    """Make a match for every channel that hears of its topic."""
+    return [
+        replace(match, channel=channel) for match in matches for channel in rules.channels_of(match.topic)
+    ]
+
+
+def said_text(article: Article) -> str:
+    """Return all that an article says, in which phrases are looked for."""
+    return f"{article.title}\n{article.summary}\n{article.full_text or ''}"
+
+
 def least_close(topic: Topic) -> float:
     """Return the lowest score that is explained: a fifth of the threshold under it."""
     return topic.effective_threshold * (1 - CLOSE)
@@ -166,8 +187,28 @@ def _is_topic_muted(match: Match, rules: AlertRules) -> bool:
     return match.topic.mute_until is not None and rules.now < match.topic.mute_until
 
 
+def _is_other_outlet(match: Match, _: AlertRules) -> bool:
+    asked = match.topic.outlets
+    return bool(asked) and fold_outlet(match.article.outlet) not in map(fold_outlet, asked)
+
+
+def _is_other_language(match: Match, _: AlertRules) -> bool:
+    """Tell whether an article is in another language; one that cannot be told keeps nothing from ringing."""
+    language, asked = match.article.language, match.topic.languages
+    return bool(asked) and language is not None and language not in asked
+
+
+def _lacks_phrase(match: Match, _: AlertRules) -> bool:
+    must = match.topic.must
+    return bool(must) and find_phrase(must, said_text(match.article)) is None
+
+
+def _has_never_phrase(match: Match, _: AlertRules) -> bool:
+    return find_phrase(match.topic.never, said_text(match.article)) is not None
+
+
 def _is_alerted(match: Match, rules: AlertRules) -> bool:
-    return (match.article.article_id, rules.channel_of(match.topic)) in rules.already_alerted
+    return (match.article.article_id, rules.channel_of(match)) in rules.already_alerted
 
 
 def _is_told(match: Match, rules: AlertRules) -> bool:
@@ -215,6 +256,10 @@ _STOPS: dict[StopRule, Callable[[Match, AlertRules], bool]] = {
     "too_old": _is_too_old,
     "topic_muted": _is_topic_muted,
     "outlet_muted": lambda match, rules: rules.tiers.is_muted(match.article.outlet),
+    "other_outlet": _is_other_outlet,
+    "other_language": _is_other_language,
+    "lacks_phrase": _lacks_phrase,
+    "never_phrase": _has_never_phrase,
     "already_alerted": _is_alerted,
     "story_told": _is_told,
     "few_outlets": _has_few_outlets,

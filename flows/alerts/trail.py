@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from flows.alerts.decide import judge_matches
-from flows.alerts.rules import AlertRules, Match
+from flows.alerts.rules import AlertRules, Match, said_text
 from tocsin.decisions import RULES, Decision, Rule
+from tocsin.phrases import find_phrase
 from tocsin.types import Alert, Topic
 
 
@@ -19,7 +20,7 @@ def record_decisions(
     *,
     before: Mapping[tuple[int, str], Rule] | None = None,
 ) -> list[Decision]:
-    """Record which rule decided on each close (article, topic), in the order of `close`; one record for each.
+    """Record which rule decided on each close (article, topic, channel), in the order of `close`.
 
     `alerts` are those that were decided of these matches. `before` has the rule of what waited for other
     outlets (by article id and topic); what waits on for the same rule is not recorded again.
@@ -30,7 +31,7 @@ def record_decisions(
     for match, stop in zip(close, judge_matches(close, rules), strict=True):
         rings: Rule = "rings" if rules.hold_until is None else "rings_later"
         if before.get(match.key) != (stop or rings):
-            story, channel = rules.story_of(match.article), rules.channel_of(match.topic)
+            story, channel = rules.story_of(match.article), rules.channel_of(match)
             alert = alerts_of.get((story, channel)) if stop is None else None
             decisions.append(_decide(match, stop or rings, rules, alert))
     return decisions
@@ -42,7 +43,7 @@ def _decide(match: Match, rule: Rule, rules: AlertRules, alert: Alert | None) ->
         article_id=match.article.article_id,
         topic=topic.name,
         topic_version=topic.version,
-        channel=rules.channel_of(topic),
+        channel=rules.channel_of(match),
         story_id=rules.story_of(match.article),
         rule=rule,
         score=match.score,
@@ -96,6 +97,23 @@ def _say_outlet(decision: Decision, match: Match, rules: AlertRules) -> str:
     return f"It is {match.article.outlet}."
 
 
+def _say_language(decision: Decision, match: Match, rules: AlertRules) -> str:
+    del decision, rules
+    return f"It is in {match.article.language}; asked for: {', '.join(match.topic.languages)}."
+
+
+def _say_must(decision: Decision, match: Match, rules: AlertRules) -> str:
+    del decision, rules
+    asked = match.topic.must
+    more = f" and {len(asked) - 3} more" if len(asked) > 3 else ""
+    return f"Asked for: {', '.join(asked[:3])}{more}."
+
+
+def _say_never(decision: Decision, match: Match, rules: AlertRules) -> str:
+    del decision, rules
+    return f"It says: {find_phrase(match.topic.never, said_text(match.article))}."
+
+
 def _say_told(decision: Decision, match: Match, rules: AlertRules) -> str:
     told = rules.told_of(match)
     topics, outlets = ", ".join(sorted(told.topics)), told.outlets
@@ -125,6 +143,10 @@ _NUMBERS: dict[Rule, Callable[[Decision, Match, AlertRules], str]] = {
     "too_old": _say_age,
     "topic_muted": _say_muted,
     "outlet_muted": _say_outlet,
+    "other_outlet": _say_outlet,
+    "other_language": _say_language,
+    "lacks_phrase": _say_must,
+    "never_phrase": _say_never,
     "story_told": _say_told,
     "few_outlets": _say_outlets,
     "low_tier": _say_bar,

@@ -8,13 +8,14 @@ import pytest
 
 from storage.alerts import store_alerts
 from storage.articles import store_articles
-from storage.budgets import PastQuestion, load_past, load_rung_since
+from storage.budgets import PastQuestion, TopicFilter, load_past, load_rung_since
 from storage.decisions import load_waiting, store_decisions
 from storage.feeds import save_states
 from storage.scores import ScoreBlock, store_scores
 from storage.stories import store_ties
 from storage.topics import record_topics
 from tocsin.decisions import Decision, StoryScore
+from tocsin.phrases import fold_phrase
 from tocsin.types import Alert, Article, FeedState, Reason, StoryTie, Topic
 
 CHIPS = Topic(name="chips", description="Anything at all about it.")
@@ -143,6 +144,33 @@ def test_what_could_not_ring_then_is_no_past(con, now, fill):
     assert scores_of(con, ask(now, muted=["spam"])) == [0.7]
     assert scores_of(con, ask(now, muted=["spam"], baseline=False)) == [0.6, 0.7]
     assert scores_of(con, ask(now, max_age=None)) == [0.7, 0.8, 0.9]
+
+
+def test_what_a_topic_asks_of_its_articles_counts_for_its_past_too(con, now, fill):
+    record_topics(con, [CHIPS], run_id="run", now=now)
+    day = now - timedelta(days=2)
+    fill([(article(1, day), 0.6), (article(2, day, outlet="Wire"), 0.7), (article(3, day), 0.8)])
+    con.execute("UPDATE articles SET title = 'Fire in SÃO-PAULO!' WHERE article_id = 1")
+    con.execute("UPDATE articles SET title = 'Sao Paulos' WHERE article_id = 3")
+    con.execute("UPDATE articles SET language = 'de' WHERE article_id = 2")
+
+    def asked(**filters):
+        return scores_of(con, ask(now, filters={"chips": TopicFilter(**filters)}))
+
+    said = [fold_phrase("São Paulo")]
+    assert asked() == [0.6, 0.7, 0.8]
+    assert asked(must=said) == [0.6]
+    assert asked(never=said) == [0.7, 0.8]
+    assert asked(outlets=["wire"]) == [0.7]
+    assert 0.7 not in asked(languages=["en"])
+    assert 0.7 in asked(languages=["de"])
+
+
+def test_what_rang_in_two_channels_at_once_spends_a_budget_once(con, now):
+    reasons = (Reason("chips", 0.9, ""),)
+    told = [Alert(f"a{c}", 1, c, "T", None, "A", None, now, reasons, story_id=1) for c in ("asia", "europe")]
+    store_alerts(con, "run", told)
+    assert load_rung_since(con, now) == {"chips": (0.9,)}
 
 
 def test_scores_of_another_definition_encoder_or_head_are_not_compared(con, now, fill):

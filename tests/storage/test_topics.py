@@ -5,6 +5,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from storage.topic_history import load_definitions, load_editions
 from storage.topics import newest_topics, record_topics
 from tocsin.types import Topic
 
@@ -89,3 +90,15 @@ def test_the_threshold_of_a_topic_is_the_one_that_counts(con, make_topic, now):
         ("aa", 0.8),
         ("bb", 0.33),
     ]
+
+
+def test_who_brought_a_version_into_use_is_kept_and_a_repeat_by_another_changes_nothing(con, make_topic, now):
+    for person in ("ada", "bob"):
+        record_topics(con, [make_topic("aa")], run_id="run", now=now, person=person)
+    record_topics(con, [make_topic("aa"), make_topic("bb")], run_id="run", now=now, person="bob")
+    assert con.execute("SELECT topic, recorded_by FROM topics").fetchall() == [("aa", "ada"), ("bb", "bob")]
+    assert [(each.recorded_by, list(each.versions)) for each in load_editions(con)] == [
+        ("ada", ["aa"]),
+        ("bob", ["aa", "bb"]),
+    ]
+    assert set(load_definitions(con).values()) == {make_topic("aa"), make_topic("bb")}

@@ -20,7 +20,16 @@ def test_topics_that_use_no_later_field_keep_the_version_that_was_recorded_befor
 
 @pytest.mark.parametrize(
     "changes",
-    [{"daily_budget": 5}, {"min_outlets": 2}, {"mute_until": datetime(2026, 12, 1, tzinfo=UTC)}],
+    [
+        {"daily_budget": 5},
+        {"min_outlets": 2},
+        {"mute_until": datetime(2026, 12, 1, tzinfo=UTC)},
+        {"must": ("Baltic Sea",)},
+        {"never": ("horoscope",)},
+        {"channels": ("#asia",)},
+        {"outlets": ("Wire",)},
+        {"languages": ("de",)},
+    ],
 )
 def test_a_later_field_that_is_used_makes_a_version_and_is_read_back(changes):
     changed = Topic(**CABLES, **changes)
@@ -40,7 +49,17 @@ def test_one_moment_in_two_time_zones_is_one_version():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"daily_budget": 0}, {"min_outlets": 0}, {"mute_until": "2026-12-01T08:00:00"}]
+    "changes",
+    [
+        {"daily_budget": 0},
+        {"min_outlets": 0},
+        {"mute_until": "2026-12-01T08:00:00"},
+        {"must": ["!?"]},
+        {"never": ["x"]},
+        {"channels": ["no channel"]},
+        {"languages": ["English"]},
+        {"outlets": [""]},
+    ],
 )
 def test_what_makes_no_sense_is_refused(changes):
     with pytest.raises(ValidationError):
@@ -49,4 +68,12 @@ def test_what_makes_no_sense_is_refused(changes):
 
 def test_every_field_of_the_form_has_its_example_where_one_helps():
     fields = Topic.model_json_schema()["properties"]
-    assert all(fields[name].get("examples") for name in ("daily_budget", "min_outlets", "mute_until"))
+    later = ("daily_budget", "min_outlets", "mute_until", "must", "never", "channels", "outlets", "languages")
+    assert all(fields[name].get("examples") for name in later)
+    assert all("maxItems" in fields[name] for name in later[3:])
+
+
+def test_channels_are_named_once_whatever_their_spelling():
+    topic = Topic(**CABLES, channel="#cables", channels=("cables", "#asia"))
+    assert topic.alert_channels == ("cables", "asia")
+    assert Topic(**CABLES).alert_channels == ()

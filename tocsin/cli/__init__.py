@@ -22,7 +22,10 @@ _COMMANDS = {
     "feedback": "feedback",
     "feeds": "feeds",
     "import": "import_",
+    "label": "label",
+    "learn": "learn",
     "monitor": "monitor",
+    "preview": "preview",
     "prune": "prune",
     "publish": "publish",
     "report": "report",
@@ -33,6 +36,7 @@ _COMMANDS = {
     "slack": "slack",
     "sql": "sql",
     "status": "status",
+    "topics": "topics",
     "trends": "trends",
     "why": "why",
 }

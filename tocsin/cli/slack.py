@@ -78,8 +78,8 @@ def _channels_in_use(settings: Settings) -> dict[str, list[str]]:
     if settings.operator_channel:
         uses.setdefault(settings.operator_channel.removeprefix("#"), []).append("operator")
     for topic in topics_in_use(settings):
-        if topic.channel:
-            uses.setdefault(topic.channel.removeprefix("#"), []).append(topic.name)
+        for channel in topic.alert_channels:
+            uses.setdefault(channel, []).append(topic.name)
     return {
         name: used for name, used in uses.items() if not name.startswith("webhook:") and name != "console"
     }

@@ -1,0 +1,143 @@
+"""What a preview asks of the past: which articles came when, their scores, vectors and facts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from storage.rows import BIGINT, as_utc, build_column, incoming
+from storage.scores import DIMENSIONS
+from tocsin.types import Article
+
+Ids = npt.NDArray[np.int64]
+Vectors = npt.NDArray[np.float32]
+
+_BATCH = 16_384  # vectors at a time: 25 MB
+
+
+@dataclass(frozen=True, slots=True)
+class PastArticle:
+    """An article of the past with its story, and whether it came with the first poll of its feed."""
+
+    article: Article
+    story_id: int
+    is_baseline: bool
+
+
+def load_past_ids(
+    con: duckdb.DuckDBPyConnection, since: datetime, revision: str
+) -> tuple[Ids, datetime | None]:
+    """Load the ids, in order, of the articles first seen since then that encoder `revision` embedded.
+
+    With them comes when the first of them was seen, None if there are none.
+    """
+    found = con.sql(
+        """
+        SELECT article_id, min(first_seen_at) OVER () FROM articles
+        SEMI JOIN (SELECT article_id FROM embeddings WHERE encoder_revision = $revision) USING (article_id)
+        WHERE first_seen_at >= $since ORDER BY article_id
+        """,
+        params={"since": since, "revision": revision},
+    ).to_arrow_table()
+    return _numbers(found, 0, np.int64), found.column(1)[0].as_py() if found.num_rows else None
+
+
+def load_past_scores(
+    con: duckdb.DuckDBPyConnection,
+    topic: str,
+    versions: Sequence[str],
+    *,
+    since: datetime,
+    revision: str,
+) -> tuple[Ids, Vectors]:
+    """Load a topic's newest scores in any of these versions, with the ids of their articles, in order."""
+    found = con.sql(
+        """
+        SELECT article_id, any_value(score) FROM scores
+        WHERE is_newest AND topic = $topic AND encoder_revision = $revision
+            AND list_contains($versions, topic_version) AND day >= CAST($since AT TIME ZONE 'UTC' AS DATE)
+        GROUP BY article_id ORDER BY article_id
+        """,
+        params={"topic": topic, "versions": list(versions), "since": since, "revision": revision},
+    ).to_arrow_table()
+    return _numbers(found, 0, np.int64), _numbers(found, 1, np.float32)
+
+
+def iterate_vectors(
+    con: duckdb.DuckDBPyConnection, since: datetime, revision: str
+) -> Iterator[tuple[Ids, Vectors]]:
+    """Give the ids and vectors, float32 (n, 384), of the articles first seen since then, in batches."""
+    reader = con.sql(
+        """
+        SELECT article_id, embedding FROM embeddings
+        SEMI JOIN (SELECT article_id FROM articles WHERE first_seen_at >= $since) USING (article_id)
+        WHERE encoder_revision = $revision
+        """,
+        params={"since": since, "revision": revision},
+    ).to_arrow_reader(_BATCH)
+    for batch in reader:
+        vectors = batch.column(1).flatten().to_numpy(zero_copy_only=False).reshape(-1, DIMENSIONS)
+        yield batch.column(0).to_numpy(zero_copy_only=False), vectors
+
+
+def load_vectors(con: duckdb.DuckDBPyConnection, article_ids: Sequence[int], revision: str) -> Vectors:
+    """Load the vectors of these articles, all of which are embedded, in their order: float32 (n, 384)."""
+    with incoming(con, build_column("article_id", BIGINT, article_ids)):
+        rows = con.execute(
+            "SELECT article_id, embedding FROM embeddings SEMI JOIN incoming USING (article_id) "
+            "WHERE encoder_revision = $revision",
+            {"revision": revision},
+        ).fetchall()
+    found = dict(rows)
+    return np.array([found[each] for each in article_ids], np.float32).reshape(-1, DIMENSIONS)
+
+
+def load_past_articles(
+    con: duckdb.DuckDBPyConnection, article_ids: Sequence[int], *, with_texts: bool
+) -> list[PastArticle]:
+    """Load these articles in the order in which they were first seen; without texts, summaries are empty."""
+    texts = "articles.summary, articles.full_text" if with_texts else "'' AS summary, NULL AS full_text"
+    with incoming(con, build_column("article_id", BIGINT, article_ids)):
+        rows = con.execute(
+            f"""
+            SELECT
+                articles.article_id, articles.url, articles.title, {texts}, articles.outlet,
+                articles.feed_url, articles.published_at, articles.first_seen_at, articles.language,
+                coalesce(tied.story_id, articles.article_id),
+                coalesce(articles.first_seen_at <= feeds.baseline_at, false)
+            FROM articles
+            SEMI JOIN incoming USING (article_id)
+            LEFT JOIN story_articles AS tied ON tied.article_id = articles.article_id
+            LEFT JOIN feeds ON feeds.url = articles.feed_url
+            ORDER BY articles.first_seen_at, articles.article_id
+            """  # noqa: S608 - the text is ours
+        ).fetchall()
+    return [_read_article(row) for row in rows]
+
+
+def _read_article(row: tuple[Any, ...]) -> PastArticle:
+    article_id, url, title, summary, full_text, outlet, feed_url, published_at, seen_at, language, *rest = row
+    article = Article(
+        article_id=article_id,
+        url=url,
+        title=title,
+        summary=summary,
+        outlet=outlet,
+        feed_url=feed_url,
+        published_at=as_utc(published_at),
+        first_seen_at=seen_at.astimezone(UTC),
+        language=language,
+        full_text=full_text,
+    )
+    return PastArticle(article, *rest)
+
+
+def _numbers(found: pa.Table, column: int, kind: type[Any]) -> npt.NDArray[Any]:
+    return np.asarray(found.column(column).to_numpy(), dtype=kind)
