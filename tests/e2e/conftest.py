@@ -57,10 +57,10 @@ def run_tocsin(clean_environment, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def ask(run_tocsin):
-    """Return a function that asks the history of a data folder and gives rows as dicts."""
+    """Return a function that asks the database of a data folder, published or not; rows as dicts."""
 
     def ask_history(data, query):
-        done = run_tocsin("sql", query, "--json", "--data", data)
+        done = run_tocsin("sql", query, "--json", "--live", "--data", data)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

@@ -63,7 +63,7 @@ def test_a_wrong_feed_list_is_bad_usage_and_named(run_tocsin, tmp_path, name, co
 def test_a_corrupt_database_is_named_and_left_as_it_is(run_tocsin, tmp_path):
     path = tmp_path / "tocsin.duckdb"
     path.write_bytes(b"not a database" * 1000)
-    for command in (["monitor"], ["sql", "SELECT 1"]):
+    for command in (["monitor"], ["sql", "SELECT 1", "--live"]):
         done = run_tocsin(*command, "--data", tmp_path)
         assert done.returncode == 1
         assert "tocsin.duckdb" in done.stderr

@@ -74,7 +74,7 @@ def test_the_server_holds_the_run_its_tasks_and_its_report(prefect_server, run_t
     tasks = post(prefect_server, "task_runs/filter", this_run)
     assert {task["name"].rsplit("-", 1)[0] for task in tasks} == {
         *("begin_run", "poll_batch", "judge_batch", "store_batch"),
-        *("deliver_outbox", "read_feedback", "finish_run"),
+        *("watch_spikes", "deliver_outbox", "read_feedback", "finish_run", "publish_history"),
     }
     assert {task["state_type"] for task in tasks} == {"COMPLETED"}
     (artifact,) = post(prefect_server, "artifacts/filter", this_run)

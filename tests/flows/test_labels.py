@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from flows import run as run_module
 from flows.alerts.console import ConsoleOutlet
 from flows.feeds.options import PollOptions
 from flows.labels import learn_labels
@@ -46,7 +45,7 @@ NEXT = ("Rowers win the eights race on the river", "New passenger ferry crosses 
 
 @pytest.fixture(autouse=True)
 def _encoder_loaded_once(monkeypatch):
-    monkeypatch.setattr(run_module, "load_encoder", cache(load_encoder))
+    monkeypatch.setattr("models.encode.load_encoder", cache(load_encoder))
 
 
 @pytest.fixture
@@ -145,4 +144,4 @@ def test_a_label_comes_with_the_text_that_was_judged_and_its_stored_vector(run_o
 
 @pytest.fixture
 def encoder_once():
-    return run_module.load_encoder()
+    return load_encoder()

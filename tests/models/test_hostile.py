@@ -19,7 +19,7 @@ from models.text import MAX_CHARACTERS, clean_text, compose_text, drop_orders, f
 sys.path.insert(0, str(Path(__file__).parent))
 from hostile_texts import DISGUISES, INSTRUCTIONS, IRRELEVANT, NAMING, NOISE, RELEVANT
 
-from tocsin.types import THRESHOLDS
+from tocsin.topic import THRESHOLDS
 
 THRESHOLD = THRESHOLDS["balanced"]
 QUIET = 0.15  # the most that an ordinary article without any topic may score, whatever is done to its letters

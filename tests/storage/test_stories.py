@@ -146,7 +146,7 @@ def test_an_alert_in_the_outbox_names_the_other_outlets_of_its_story(make_articl
 def test_the_top_story_of_a_day_is_the_one_of_most_outlets(con, put, now):
     put((1, "Alpha", 5), (2, "Beta", 4), (3, "Gamma", 3))
     store_ties(con, "run", [StoryTie(1, 1), StoryTie(3, 1, 0.9), StoryTie(2, 2)])
-    con.execute("INSERT INTO topics VALUES ('chips', 'v', '{}', 0.5, ?, 'run')", [now])
+    con.execute("INSERT INTO topics VALUES ('chips', 'v', '{}', 0.5, ?, 'run', NULL)", [now])
     for article_id, score in ((1, 0.6), (2, 0.95), (3, 0.7)):
         con.execute(
             "INSERT INTO scores VALUES (?, 'chips', 'v', 'rev', 'head', ?, ?, CAST(? AS DATE), true)",
