@@ -231,7 +231,13 @@ def compare(source: Path, arguments: argparse.Namespace) -> int:
     del seconds["peak"]
     ratio = report(seconds, len(texts), cosines)
     report_peak(peaks, seconds[INT8], count_work(FOLDER / "config.json", tokens))
-    if ratio < arguments.floor or cosines.min() < 0.98:
+    # The installed package holds the public weights that the shipped encoder was tuned from: as fast, but others.
+    is_far = arguments.source is not None and cosines.min() < 0.98
+    if arguments.source is None:
+        print(
+            "cosine is to the public weights, so it tells how far tuning went: give --source for the tuned ones"
+        )
+    if ratio < arguments.floor or is_far:
         print(f"too slow or too far off: the ratio must reach {arguments.floor}, the lowest cosine 0.98")
         return 1
     return 0
