@@ -231,12 +231,10 @@ def compare(source: Path, arguments: argparse.Namespace) -> int:
     del seconds["peak"]
     ratio = report(seconds, len(texts), cosines)
     report_peak(peaks, seconds[INT8], count_work(FOLDER / "config.json", tokens))
-    # The installed package holds the public weights that the shipped encoder was tuned from: as fast, but others.
+    # The installed package holds the public weights, which the shipped encoder was tuned from.
     is_far = arguments.source is not None and cosines.min() < 0.98
     if arguments.source is None:
-        print(
-            "cosine is to the public weights, so it tells how far tuning went: give --source for the tuned ones"
-        )
+        print("cosine is to the public weights: it tells how far tuning went (--source takes the tuned)")
     if ratio < arguments.floor or is_far:
         print(f"too slow or too far off: the ratio must reach {arguments.floor}, the lowest cosine 0.98")
         return 1
