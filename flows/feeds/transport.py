@@ -48,14 +48,10 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         url = request.url
         origin = (url.scheme, url.host, url.port)
         seconds = request.extensions["timeout"]
-        connection = await self._take_idle(origin)
-        if connection is None:
+        head, connection = await self._exchange_idle(origin, request) or (None, None)
+        if head is None or connection is None:
             connection = Connection(await self._dialer.dial(url, seconds=seconds.get("connect")))
-        try:
-            head = await connection.exchange(request)
-        except BaseException:
-            await connection.aclose()
-            raise
+            head = await _exchange(connection, request)
         body = _Body(self, origin, connection, seconds.get("read"))
         return _as_response(head, body, connection.address)
 
@@ -73,6 +69,21 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         self._idle.append(_Idle(origin, connection, _now()))
         if len(self._idle) > self._most_idle:
             await self._idle.pop(0).connection.aclose()
+
+    async def _exchange_idle(
+        self, origin: Origin, request: httpx.Request
+    ) -> tuple[h11.Response, Connection] | None:
+        """Use a connection that waits; None if there is none, or the server was just closing it.
+
+        A GET may be asked again on a new connection. What changes something is never sent on one that waited.
+        """
+        connection = await self._take_idle(origin) if request.method == "GET" else None
+        if connection is None:
+            return None
+        try:
+            return await _exchange(connection, request), connection
+        except (httpx.RemoteProtocolError, httpx.ReadError):
+            return None
 
     async def _take_idle(self, origin: Origin) -> Connection | None:
         for each in [each for each in self._idle if each.origin == origin]:
@@ -100,6 +111,14 @@ class _Body(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._transport.release(self._origin, self._connection)
+
+
+async def _exchange(connection: Connection, request: httpx.Request) -> h11.Response:
+    try:
+        return await connection.exchange(request)
+    except BaseException:
+        await connection.aclose()
+        raise
 
 
 def _as_response(head: h11.Response, body: _Body, address: str) -> httpx.Response:

@@ -1,7 +1,10 @@
 """Connections of a poll: kept for the host's next request, and every protocol error is one of httpx's."""
 
 import asyncio
+import socket
 import ssl
+import threading
+from contextlib import suppress
 from ipaddress import ip_network
 
 import httpx
@@ -94,6 +97,50 @@ def test_a_connection_that_waited_too_long_is_not_used_again(server, exchange, d
         return [(await client.get(url)).status_code for _ in range(2)]
 
     assert exchange(use) == [200, 200]
+    assert len(dialed) == 2
+
+
+@pytest.fixture
+def closing_server():
+    """Answer the first request of a connection and hang up on its second; give address and methods."""
+    methods = []
+
+    def serve():
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    for answer in (b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nbody", b""):
+                        if request := connection.recv(65_536):
+                            methods.append(request.split()[0])
+                            connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://news.example:{listener.getsockname()[1]}/", methods
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_a_get_that_meets_a_closing_connection_is_asked_again_on_a_new_one(exchange, dialed, closing_server):
+    url, methods = closing_server
+
+    async def use(client):
+        return [(await client.get(url)).content for _ in range(2)]
+
+    assert exchange(use) == [b"body", b"body"]
+    assert len(dialed) == 2
+    assert methods == [b"GET"] * 3
+
+
+def test_a_post_is_never_sent_on_a_connection_that_waited(server, exchange, dialed):
+    url = server.reply("/feed", b"body")
+
+    async def use(client):
+        return (await client.get(url)).status_code, (await client.post(url, content=b"x")).status_code
+
+    assert exchange(use) == (200, 501)  # this server knows no POST
     assert len(dialed) == 2
 
 
