@@ -59,7 +59,7 @@ emulator: ## Install the Slack API emulator that tests use (needs npm; tests ski
 	  test -d tests/emulator/node_modules || npm ci --prefix tests/emulator --silent --no-audit --no-fund; \
 	else echo "npm not found: tests that need the Slack API emulator will be skipped"; fi
 
-browser: ## Install what the report page is looked at with in tests (needs npm and chromium; tests skip without it)
+browser: ## Install what the report page and Prefect's form are looked at with in tests (needs npm and chromium; tests skip without it)
 	@npm ci --prefix tests/browser --silent --no-audit --no-fund
 
 bench: $(VENV)-torch/.ready ## Print throughput against torch, side by side in one run

@@ -122,6 +122,7 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
         update_every=timedelta(minutes=settings.update_minutes) if settings.update_minutes else None,
         spikes=settings.spikes,
         person=request.person or settings.person,
+        sensitivity=settings.sensitivity,
     )
 
 

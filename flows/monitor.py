@@ -1,50 +1,77 @@
 """The `monitor` flow: poll the due feeds, score what is new, store it, and deliver alerts."""
 
-from __future__ import annotations
-
 import uuid
-from pathlib import Path
-from typing import Annotated
 
 from prefect import flow, task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
-from pydantic import Field
 
 from flows.assemble import Request, open_run
+from flows.form import (
+    AskedAge,
+    AskedHours,
+    AskedSensitivity,
+    AskedZone,
+    Baseline,
+    DataFolder,
+    DryRun,
+    Feeds,
+    FullText,
+    PollAll,
+    Topics,
+    given,
+    overrides_of,
+)
 from flows.pipeline import Step, run_steps
 from flows.report import RunReport
 from tocsin.settings import load_settings
-from tocsin.types import Topic
 
 
+# Annotations are no strings here: in a module that Prefect loaded by its path it finds no names for them.
 @flow(name="monitor", persist_result=False)
 def monitor(
-    topics: list[Topic] | None = None,
-    feeds: list[str] | None = None,
-    baseline: bool = True,
-    poll_all: bool = False,
-    dry_run: bool = False,
-    full_text: bool = False,
-    max_age_days: Annotated[int, Field(ge=0, le=3650)] | None = None,
-    data: Path | None = None,
+    topics: Topics = (),
+    feeds: Feeds = (),
+    sensitivity: AskedSensitivity = "as set",
+    quiet_hours: AskedHours = "",
+    time_zone: AskedZone = "",
+    full_text: FullText = False,
+    dry_run: DryRun = False,
+    poll_all: PollAll = False,
+    baseline: Baseline = True,
+    max_age_days: AskedAge = None,
+    data: DataFolder = None,
 ) -> RunReport:
     """Poll the due feeds once, score every new article for the topics, store it and deliver alerts.
 
+    What is given here goes before the settings, for this run.
+
     Args:
-        topics: What to watch. Empty: the topics that were recorded last, else the ten defaults.
-        feeds: OPML files or feed URLs. Empty: the followed feeds, else TOCSIN_FEEDS, else a sample newsroom.
-        baseline: Store and score a feed's first poll without alerting it.
-        poll_all: Poll also the feeds that are not due yet.
-        dry_run: Work on a throwaway copy of the data and print alerts instead of sending them.
+        topics: What to watch, all of it: these take the place of the topics in use, and are recorded.
+            Empty: the topics that were recorded last, else the ten defaults.
+        feeds: OPML files or feed URLs, such as `https://example.org/feed.xml`. Empty: the followed feeds,
+            else TOCSIN_FEEDS, else a sample newsroom.
+        sensitivity: How readily topics ring that say nothing themselves, with a threshold or a sensitivity
+            other than balanced: fewer (from a score of 0.8), balanced (0.5) or more (0.3). As set:
+            TOCSIN_SENSITIVITY.
+        quiet_hours: Hours of the day in which nothing rings, from and to, such as `22:00-07:00`; what is
+            decided in them arrives when they end. `off`: none, and no quiet weekend. Empty:
+            TOCSIN_QUIET_HOURS.
+        time_zone: Where these hours and a daily budget's days are counted, such as `Europe/Berlin`. Empty:
+            TOCSIN_TIME_ZONE.
         full_text: Fetch the pages of new articles too, where their sites allow it, and keep their text.
-        max_age_days: An article dated more days ago rings nobody; 0: however old. Empty: TOCSIN_MAX_AGE_DAYS.
-        data: Data folder. Empty: TOCSIN_DATA, else data/.
+        dry_run: Work on a throwaway copy of the data and print alerts instead of sending them.
+        poll_all: Poll also the feeds that are not due yet.
+        baseline: Store and score a feed's first poll without alerting it.
+        max_age_days: An article dated more days ago (0 to 3650) rings nobody; 0: however old. None:
+            TOCSIN_MAX_AGE_DAYS.
+        data: Data folder, such as `/var/lib/tocsin`. None: TOCSIN_DATA, else `data`.
     """
+    asked = overrides_of(sensitivity=sensitivity, quiet_hours=quiet_hours, time_zone=time_zone)
     request = Request(
-        topics=topics,
-        feeds=feeds,
+        topics=given(topics),
+        feeds=given(feeds),
         baseline=baseline,
         poll_all=poll_all,
         dry_run=dry_run,
@@ -52,7 +79,7 @@ def monitor(
         max_age_days=max_age_days,
         person=name_creator(),
     )
-    with open_run(load_settings(data=data), request, run_id=name_run()) as run:
+    with open_run(load_settings(data=data, **asked), request, run_id=name_run()) as run:
         run_steps(run, wrap=_as_task)
     create_markdown_artifact(
         key="monitor-report", markdown=run.report.to_markdown(), description="What the run did"

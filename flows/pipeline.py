@@ -67,6 +67,7 @@ def begin_run(run: MonitorRun) -> list[Batch]:
         run.versions = topics.record_topics(
             con, run.topics, run_id=run.run_id, now=now, person=run.options.person
         )
+        run.topics = tuple(topic.leaning(run.options.sensitivity) for topic in run.topics)
         feeds.save_feeds(con, run.options.feeds, now)
         states = feeds.load_states(con, [feed.url for feed in run.options.feeds])
     if run.options.encoder is not None or run.options.cross_encoder is not None:

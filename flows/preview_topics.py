@@ -53,8 +53,9 @@ def preview_topics(settings: Settings, request: PreviewRequest, *, now: datetime
     """
     db = Database(history_path(settings.data))
     db.require_history()
-    used = {topic.name: topic for topic in recorded_topics(settings)}
-    wanted = list(used.values()) if request.topics is None else list(request.topics)
+    used = {topic.name: topic.leaning(settings.sensitivity) for topic in recorded_topics(settings)}
+    asked = used.values() if request.topics is None else request.topics
+    wanted = [topic.leaning(settings.sensitivity) for topic in asked]
     policy = alert_policy(settings, Request())
     since = start_of_day(now, policy.zone) - timedelta(days=request.days - 1)
     sides = [Side(topic, used.get(topic.name)) for topic in wanted]

@@ -18,6 +18,7 @@ from flows.report import RunReport
 from storage.database import Database
 from tocsin.decisions import Decision
 from tocsin.errors import SettingsError
+from tocsin.topic import Sensitivity as TopicSensitivity
 from tocsin.types import Alert, Article, Ballot, Feed, FeedState, Polled, StoryTie, Topic
 
 # Models take longer to load than many a poll: what brings no new article does without them.
@@ -44,6 +45,7 @@ class MonitorOptions:
     `update_every`: the least time between two updates of a message; None: messages stay as they were sent.
     `spikes`: how readily a topic that is far more in the news than usual is told.
     `person`: who is recorded with topics that come into use.
+    `sensitivity`: of topics that say nothing themselves.
     """
 
     feeds: tuple[Feed, ...]
@@ -63,6 +65,7 @@ class MonitorOptions:
     update_every: timedelta | None = None
     spikes: Sensitivity | Literal["off"] = "off"
     person: str | None = None
+    sensitivity: TopicSensitivity = "balanced"
 
 
 class MonitorRun:

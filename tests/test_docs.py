@@ -114,7 +114,7 @@ def test_every_table_view_and_column_of_the_history_is_documented():
 
 def test_every_picture_is_small_and_shown_with_words_for_those_who_cannot_see_it():
     pictures = {path.name: path.stat().st_size for path in (ROOT / "docs" / "images").glob("*")}
-    pages = "".join(read(f"docs/{page}.md") for page in ("slack", "report", "trends"))
+    pages = "".join(read(f"docs/{page}.md") for page in ("slack", "report", "trends", "prefect"))
     shown = re.findall(r"!\[([^\]]{20,})\]\(images/([^)]+)\)", pages)
     assert {name for _, name in shown} == set(pictures)
     assert not [name for name, size in pictures.items() if size > 150_000]

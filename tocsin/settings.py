@@ -33,6 +33,7 @@ from pydantic_settings import (
 )
 
 from tocsin.errors import SettingsError
+from tocsin.topic import Sensitivity
 
 Network = IPv4Network | IPv6Network
 
@@ -64,6 +65,10 @@ class Settings(BaseSettings):
     )
     max_age_days: int = Field(
         7, ge=0, le=3650, description="An article dated more days ago rings nobody; 0: however old."
+    )
+    sensitivity: Sensitivity = Field(
+        "balanced",
+        description="How readily topics ring that say nothing themselves: fewer, balanced or more.",
     )
     time_zone: str = Field(
         "UTC", description="Time zone of quiet hours and of a budget's days, as in Europe/Berlin (IANA)."
@@ -171,10 +176,7 @@ class Settings(BaseSettings):
     @field_validator("time_zone", mode="after")
     @classmethod
     def _check_zone(cls, value: str) -> str:
-        try:
-            return ZoneInfo(value).key
-        except (OSError, ValueError, ZoneInfoNotFoundError):
-            raise ValueError(f"{value!r} is no time zone; write it as in Europe/Berlin") from None
+        return check_zone(value)
 
     @field_validator("slack_webhook", "webhook_url", mode="after")
     @classmethod
@@ -241,6 +243,14 @@ def _split(value: Any) -> Any:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
+
+
+def check_zone(name: str) -> str:
+    """Return the name of a time zone as it is known. Raises: ValueError that says how to write one."""
+    try:
+        return ZoneInfo(name).key
+    except (OSError, ValueError, ZoneInfoNotFoundError):
+        raise ValueError(f"{name!r} is no time zone; write it as in Europe/Berlin") from None
 
 
 def _hours(text: str) -> tuple[time, time] | None:

@@ -7,8 +7,17 @@ import json
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+)
 
+from tocsin.form import explain_fields
 from tocsin.phrases import fold_phrase
 
 Sensitivity = Literal["fewer", "balanced", "more"]
@@ -21,7 +30,11 @@ _LATER = frozenset(
     {"daily_budget", "min_outlets", "mute_until", "must", "never", "channels", "outlets", "languages"}
 )
 
-_CHANNEL = r"^(#?|webhook:)[\w.-]{1,80}$"
+# Where a form refuses a value it repeats the pattern and nothing else, so the patterns say what is wanted, in
+# words that stand for nothing: a group no times (a named group would be lost, `<…>` is a tag to the form).
+_NAME = r"^(small letters, digits, underscores){0}[a-z][a-z0-9_]{1,39}$"
+_CHANNEL = r"^(name or id of a channel, or webhook:NAME){0}(#?|webhook:)[\w.-]{1,80}$"
+_LANGUAGE = r"^(two small letters){0}[a-z]{2}$"
 
 Phrase = Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=1000)]
 
@@ -47,14 +60,17 @@ class Topic(BaseModel):
     """What a person wants to watch; Prefect renders it as a form."""
 
     # Built when first needed: that takes longer than polling thirty unchanged feeds.
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, json_schema_extra=explain_fields)
+
+    # No part of the definition: what a run gives to topics that say nothing themselves.
+    _leaning: Sensitivity = PrivateAttr("balanced")
 
     name: Annotated[
         str,
         Field(
             title="Name",
-            description="Short and stable: small letters, digits and underscores.",
-            pattern=r"^[a-z][a-z0-9_]{1,39}$",
+            description="Short and stable: small letters, digits and underscores, at most 40.",
+            pattern=_NAME,
             examples=["export_controls"],
         ),
     ]
@@ -66,32 +82,45 @@ class Topic(BaseModel):
             description="What the topic is about, in one to four sentences, as told to a new colleague.",
             min_length=10,
             max_length=2000,
+            examples=["Damage to, building of and rules for undersea telecommunication cables."],
         ),
     ]
     examples: Annotated[
         tuple[Phrase, ...],
-        Field(title="Examples", description="Headlines that belong to the topic.", max_length=100),
+        Field(
+            title="Examples",
+            description="Headlines that belong to the topic, at most 100. Three or four help most.",
+            max_length=100,
+            examples=[["Baltic states investigate second cut cable in a month"]],
+        ),
     ] = ()
     counter_examples: Annotated[
         tuple[Phrase, ...],
         Field(
             title="Counter-examples",
-            description="Headlines that look alike but do not belong to it.",
+            description="Headlines that look alike but do not belong to it, at most 100.",
             max_length=100,
+            examples=[["Cable television operator raises prices"]],
         ),
     ] = ()
     threshold: Annotated[
         float | None,
         Field(
             title="Threshold",
-            description="The lowest score (0 to 1) that counts. Empty: taken from the sensitivity.",
+            description="The lowest score that counts, from 0 to 1. Empty: taken from the sensitivity.",
             ge=0.0,
             le=1.0,
+            examples=[0.6],
         ),
     ] = None
     sensitivity: Annotated[
         Sensitivity,
-        Field(title="Sensitivity", description="How readily the topic rings, where no threshold is given."),
+        Field(
+            title="Sensitivity",
+            description="How readily the topic rings, where no threshold is given: fewer (0.8), balanced "
+            "(0.5, or what the run says) or more (0.3).",
+            examples=["fewer"],
+        ),
     ] = "balanced"
     channel: Annotated[
         str | None,
@@ -106,8 +135,8 @@ class Topic(BaseModel):
         int | None,
         Field(
             title="Alerts a day",
-            description="About so many alerts a day: the threshold is raised to what would have given "
-            "that many over the last 30 days. Empty: no budget.",
+            description="About so many alerts a day, 1 to 1000: the threshold is raised to what would have "
+            "given that many over the last 30 days. Empty: no budget.",
             ge=1,
             le=1000,
             examples=[5],
@@ -117,7 +146,7 @@ class Topic(BaseModel):
         int,
         Field(
             title="Outlets needed",
-            description="A story waits until so many outlets have it, or one of the first tier.",
+            description="A story waits until so many outlets have it (1 to 50), or one of the first tier.",
             ge=1,
             le=50,
             examples=[2],
@@ -172,7 +201,7 @@ class Topic(BaseModel):
         ),
     ] = ()
     languages: Annotated[
-        tuple[Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")], ...],
+        tuple[Annotated[str, StringConstraints(pattern=_LANGUAGE)], ...],
         Field(
             title="Only these languages",
             description="Only articles in these languages (two small letters, ISO 639-1) ring, and those "
@@ -185,7 +214,18 @@ class Topic(BaseModel):
     @property
     def effective_threshold(self) -> float:
         """The lowest score that counts as a match."""
-        return THRESHOLDS[self.sensitivity] if self.threshold is None else self.threshold
+        if self.threshold is not None:
+            return self.threshold
+        return THRESHOLDS[self._leaning if self.sensitivity == "balanced" else self.sensitivity]
+
+    def leaning(self, sensitivity: Sensitivity) -> Topic:
+        """Return the same topic and version that takes this sensitivity if it says nothing itself.
+
+        A topic says something with a threshold, or a sensitivity other than balanced.
+        """
+        leaning = self.model_copy()
+        leaning._leaning = sensitivity  # noqa: SLF001  of its own kind
+        return leaning
 
     @property
     def has_phrases(self) -> bool:

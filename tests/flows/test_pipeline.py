@@ -165,6 +165,13 @@ def test_a_changed_topic_is_a_new_version_and_old_scores_keep_theirs(monitor, se
     assert monitor(serve((1, BAN, BAN_SUMMARY))).topics == (changed,)
 
 
+def test_a_runs_sensitivity_decides_what_rings_and_leaves_the_topic_as_it_is(monitor, serve):
+    (topic,) = (each for each in default_topics() if each.name == "device_bans")
+    run = monitor(serve((1, BAN, BAN_SUMMARY)), topics=(topic,), baseline=False, sensitivity="more")
+    assert rows(run.db, "SELECT threshold FROM decisions") == [(0.3,)]
+    assert rows(run.db, "SELECT threshold, version FROM topics") == [(0.5, topic.version)]
+
+
 def test_a_run_that_fails_is_recorded_with_its_error(monitor, serve, monkeypatch):
     def refuse(*_, **__):
         raise StorageError("disk full")

@@ -77,3 +77,31 @@ def test_channels_are_named_once_whatever_their_spelling():
     topic = Topic(**CABLES, channel="#cables", channels=("cables", "#asia"))
     assert topic.alert_channels == ("cables", "asia")
     assert Topic(**CABLES).alert_channels == ()
+
+
+def test_what_a_run_leans_to_holds_for_topics_that_say_nothing_themselves_and_makes_no_version():
+    silent, said, exact = (
+        Topic(**CABLES),
+        Topic(**CABLES, sensitivity="more"),
+        Topic(**CABLES, threshold=0.6),
+    )
+    leaning = silent.leaning("fewer")
+    assert (silent.effective_threshold, leaning.effective_threshold) == (0.5, 0.8)
+    assert (leaning.version, leaning.model_dump()) == (silent.version, silent.model_dump())
+    assert said.leaning("fewer").effective_threshold == 0.3
+    assert exact.leaning("fewer").effective_threshold == 0.6
+
+
+def test_a_form_shows_an_optional_field_as_one_input_and_says_examples_and_bounds():
+    threshold = Topic.model_json_schema()["properties"]["threshold"]
+    assert (threshold["type"], threshold["minimum"], threshold["maximum"]) == ("number", 0, 1)
+    assert not {"anyOf", "default"} & set(threshold)
+    assert "from 0 to 1" in threshold["description"]
+    assert threshold["description"].endswith("Example: `0.6`")
+
+
+def test_every_field_of_the_form_has_an_example_that_the_topic_takes():
+    fields = Topic.model_json_schema()["properties"]
+    assert not [name for name, field in fields.items() if not field.get("examples")]
+    for name, field in fields.items():
+        Topic.model_validate(CABLES | {name: field["examples"][0]})

@@ -21,6 +21,20 @@ from tocsin.settings import export_prefect_defaults, load_settings
 @click.option("--no-baseline", is_flag=True, help="Alert on a feed's first poll too.")
 @click.option("--now", "poll_all", is_flag=True, help="Poll also the feeds that are not due yet.")
 @click.option("--dry-run", is_flag=True, help="Keep nothing; print the alerts that would be sent.")
+@click.option(
+    "--sensitivity",
+    type=click.Choice(["fewer", "balanced", "more"]),
+    help="Of topics that say nothing themselves. [default: TOCSIN_SENSITIVITY]",
+)
+@click.option(
+    "--quiet-hours", metavar="HOURS", help="As in 22:00-07:00, or off. [default: TOCSIN_QUIET_HOURS]"
+)
+@click.option("--time-zone", metavar="ZONE", help="As in Europe/Berlin. [default: TOCSIN_TIME_ZONE]")
+@click.option(
+    "--max-age-days",
+    type=click.IntRange(0, 3650),
+    help="An article dated more days ago rings nobody. [default: TOCSIN_MAX_AGE_DAYS]",
+)
 @click.option("--full-text", is_flag=True, help="Fetch the pages of new articles too, and keep their text.")
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one object as the last line; alerts go to stderr."
@@ -34,6 +48,10 @@ def monitor(  # noqa: PLR0913  click passes every option
     no_baseline: bool,
     poll_all: bool,
     dry_run: bool,
+    sensitivity: str | None,
+    quiet_hours: str | None,
+    time_zone: str | None,
+    max_age_days: int | None,
     full_text: bool,
     as_json: bool,
     verbose: bool,
@@ -42,7 +60,10 @@ def monitor(  # noqa: PLR0913  click passes every option
 
     Without --feeds: the followed ones (`tocsin feeds`), else those of TOCSIN_FEEDS, else the sample newsroom.
     """
-    settings = load_settings(data=data)
+    from flows.form import overrides_of  # noqa: PLC0415  without Prefect, and not for --help
+
+    asked = overrides_of(sensitivity=sensitivity, quiet_hours=quiet_hours, time_zone=time_zone)
+    settings = load_settings(data=data, **asked)
     configure_logging(settings.data, level=settings.log_level, verbose=verbose)
     export_prefect_defaults(settings)
     # Prefect, DuckDB and the transformer load here: after the environment is set, and not for --help.
@@ -59,16 +80,21 @@ def monitor(  # noqa: PLR0913  click passes every option
         poll_all=poll_all,
         dry_run=dry_run,
         full_text=full_text,
+        max_age_days=max_age_days,
     )
     check_request(settings, request)
     with show_bars(alerts_to_stderr=as_json) as bars, showing(bars):
         report = monitor_flow(
-            topics=list(request.topics) if request.topics else None,
-            feeds=list(feeds) or None,
-            baseline=request.baseline,
-            poll_all=poll_all,
-            dry_run=dry_run,
+            topics=tuple(request.topics or ()),
+            feeds=feeds,
+            sensitivity=settings.sensitivity,
+            quiet_hours=quiet_hours or "",
+            time_zone=time_zone or "",
             full_text=full_text,
+            dry_run=dry_run,
+            poll_all=poll_all,
+            baseline=request.baseline,
+            max_age_days=max_age_days,
             data=settings.data,
         )
     print_report(report, make_console(stderr=as_json))

@@ -68,8 +68,8 @@ def serve(  # noqa: PLR0913  click passes every option
 
     def run_once() -> None:
         report = monitor_flow(
-            topics=list(chosen) if chosen else None,
-            feeds=list(feeds) or None,
+            topics=chosen or (),
+            feeds=feeds,
             baseline=request.baseline,
             full_text=full_text,
             data=settings.data,
