@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.slack, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.slow, pytest.mark.slack, pytest.mark.timeout(900)]
 
 ROOT = Path(__file__).parents[2]
 TOPIC = {
@@ -36,7 +36,7 @@ def get(url):
 
 def wait_for(look, process, log):
     """Return what `look` finds; it is asked until it finds something, or the process has ended."""
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + 400
     while time.monotonic() < deadline and process.poll() is None:
         if found := look():
             return found
@@ -111,7 +111,7 @@ def fill(browser, serving, tmp_path):
             [*browser, serving[0], tmp_path / "plan.json", *pictures],
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=400,
             check=False,
         )
         assert done.returncode == 0, done.stderr
