@@ -1,4 +1,4 @@
-"""The newcomer's walk: every command of docs/first-topic.md as it stands there, and what the page promises."""
+"""The newcomer's walk: every command of docs/first-topic.md as it stands there, and what it promises."""
 
 import html
 import json
