@@ -12,14 +12,15 @@ from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
 from pydantic import Field
 
+from flows.announce import events_of
 from flows.assemble import Request, open_run
 from flows.pipeline import Step, run_steps
 from flows.report import RunReport
-from tocsin.settings import load_settings
+from flows.under_prefect import announce, named, settings_of_run, writing
 from tocsin.types import Topic
 
 
-@flow(name="monitor", persist_result=False)
+@flow(name="monitor", flow_run_name=named("monitor"), timeout_seconds=2 * 3600, persist_result=False)
 def monitor(
     topics: list[Topic] | None = None,
     feeds: list[str] | None = None,
@@ -52,11 +53,14 @@ def monitor(
         max_age_days=max_age_days,
         person=name_creator(),
     )
-    with open_run(load_settings(data=data), request, run_id=name_run()) as run:
+    settings = settings_of_run(data)
+    with writing(), open_run(settings, request, run_id=name_run()) as run:
         run_steps(run, wrap=_as_task)
     create_markdown_artifact(
         key="monitor-report", markdown=run.report.to_markdown(), description="What the run did"
     )
+    for event in events_of(run.report, run.warned):
+        announce(event.name, event.subject, event.payload)
     return run.report
 
 
