@@ -14,7 +14,7 @@ UV_LOCK := $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal --
 	--generate-hashes --no-header --no-annotate --native-tls --upgrade
 
 .PHONY: help run test check gate format lock encoder emulator bench bench-history bench-latency bench-poll \
-	bench-readers bench-rescore bench-size bench-topics prove-delivery prove-publishing screenshots browser clean
+	bench-prefect bench-readers bench-rescore bench-size bench-topics prove-delivery prove-publishing screenshots browser clean
 
 help: ## Print what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -85,6 +85,9 @@ bench-poll: $(VENV)/.dev $(VENV)-reader/.ready ## Print what polling costs besid
 
 bench-latency: $(VENV)/.dev emulator ## Print how long an alert takes from feed to Slack under `tocsin serve` (needs npm)
 	@$(BIN)/python tests/bench/bench_latency.py $(ARGS)
+
+bench-prefect: $(VENV)/.dev ## Print what Prefect costs in a run of 500 feeds, with a server running (needs nginx)
+	@$(BIN)/python tests/bench/bench_prefect.py $(ARGS)
 
 prove-delivery: $(VENV)/.dev emulator ## Count alerts lost or doubled while network and process fail (needs npm; about 20 minutes)
 	@$(BIN)/python tests/bench/prove_delivery.py $(ARGS)

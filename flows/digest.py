@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -9,10 +10,11 @@ from prefect import flow
 
 from flows.monitor import name_run
 from flows.send_digest import DigestReport, DigestRequest, send_digests
-from tocsin.settings import load_settings
+from flows.show_trends import show_trends
+from flows.under_prefect import named, settings_of_run, writing
 
 
-@flow(name="digest", persist_result=False)
+@flow(name="digest", flow_run_name=named("digest"), timeout_seconds=1800, persist_result=False)
 def digest(
     kind: Literal["daily", "weekly"] = "weekly",
     channel: str | None = None,
@@ -27,8 +29,8 @@ def digest(
         dry_run: Print the digests instead of sending them, and keep nothing.
         data: Data folder. Empty: TOCSIN_DATA, else data/.
     """
-    return send_digests(
-        load_settings(data=data),
-        DigestRequest(kind=kind, channel=channel, dry_run=dry_run),
-        run_id=name_run(),
-    )
+    settings, request = settings_of_run(data), DigestRequest(kind=kind, channel=channel, dry_run=dry_run)
+    with writing():
+        report = send_digests(settings, request, run_id=name_run())
+    show_trends(settings, now=datetime.now(UTC))
+    return report

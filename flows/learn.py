@@ -11,10 +11,10 @@ from prefect.artifacts import create_table_artifact
 from pydantic import Field
 
 from flows.refit import labelled_topics, learn_topic
-from tocsin.settings import load_settings
+from flows.under_prefect import named, settings_of_run, writing
 
 
-@flow(name="learn", persist_result=False)
+@flow(name="learn", flow_run_name=named("learn"), timeout_seconds=2 * 3600, persist_result=False)
 def learn(
     topics: Annotated[list[str] | None, Field(title="Topics", examples=[["ai_safety"]])] = None,
     dry_run: Annotated[bool, Field(title="Only compare")] = False,
@@ -27,9 +27,10 @@ def learn(
         dry_run: Compare, and leave all as it is.
         data: Data folder. Empty: TOCSIN_DATA, else data/.
     """
-    settings = load_settings(data=data)
+    settings = settings_of_run(data)
     names = topics or labelled_topics(settings)
-    found = [learn_topic(settings, name, now=datetime.now(UTC), keep=not dry_run) for name in names]
+    with writing():
+        found = [learn_topic(settings, name, now=datetime.now(UTC), keep=not dry_run) for name in names]
     rows = [{"topic": each.topic, "what": each.message} for each in found]
     create_table_artifact(key="learned", table=rows, description="What labels make of scores")
     return [each.to_dict() for each in found]

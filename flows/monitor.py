@@ -7,6 +7,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.context import FlowRunContext
 
+from flows.announce import events_of
 from flows.assemble import Request, open_run
 from flows.form import (
     AskedAge,
@@ -25,11 +26,11 @@ from flows.form import (
 )
 from flows.pipeline import Step, run_steps
 from flows.report import RunReport
-from tocsin.settings import load_settings
+from flows.under_prefect import announce, named, settings_of_run, writing
 
 
 # Annotations are no strings here: in a module that Prefect loaded by its path it finds no names for them.
-@flow(name="monitor", persist_result=False)
+@flow(name="monitor", flow_run_name=named("monitor"), timeout_seconds=2 * 3600, persist_result=False)
 def monitor(
     topics: Topics = (),
     feeds: Feeds = (),
@@ -79,11 +80,14 @@ def monitor(
         max_age_days=max_age_days,
         person=name_creator(),
     )
-    with open_run(load_settings(data=data, **asked), request, run_id=name_run()) as run:
+    settings = settings_of_run(data, **asked)
+    with writing(), open_run(settings, request, run_id=name_run()) as run:
         run_steps(run, wrap=_as_task)
     create_markdown_artifact(
         key="monitor-report", markdown=run.report.to_markdown(), description="What the run did"
     )
+    for event in events_of(run.report, run.warned):
+        announce(event.name, event.subject, event.payload)
     return run.report
 
 

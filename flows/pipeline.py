@@ -159,6 +159,7 @@ def _store_judgement(run: MonitorRun, batch: Batch, con: Any, now: datetime) -> 
 def _warn_operator(run: MonitorRun, con: Any, states: Sequence[FeedState], now: datetime) -> None:
     """Put into the outbox what is wrong with feeds and was not told before."""
     fresh = feeds.record_warnings(con, run.run_id, find_warnings(states, now), now)
+    run.warned += fresh
     named = {feed.url: feed for feed in run.options.feeds}
     told = compose_warnings(fresh, named, channel=run.options.operator_channel, now=now)
     told = hold_warnings(told, run.options.policy, now)

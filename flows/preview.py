@@ -12,11 +12,11 @@ from pydantic import Field
 
 from flows.preview_report import TopicPreview
 from flows.preview_topics import PreviewRequest, preview_topics
-from tocsin.settings import load_settings
+from flows.under_prefect import named, settings_of_run
 from tocsin.types import Topic
 
 
-@flow(name="preview", persist_result=False)
+@flow(name="preview", flow_run_name=named("preview"), timeout_seconds=1800, persist_result=False)
 def preview(
     topics: Annotated[list[Topic] | None, Field(title="Topics")] = None,
     days: Annotated[int, Field(title="Days", ge=1, le=365, examples=[30])] = 30,
@@ -36,7 +36,7 @@ def preview(
         data: Data folder. Empty: TOCSIN_DATA, else data/.
     """
     request = PreviewRequest(topics=topics or None, days=days, per_day=per_day, baseline=baseline)
-    found = preview_topics(load_settings(data=data), request, now=datetime.now(UTC))
+    found = preview_topics(settings_of_run(data), request, now=datetime.now(UTC))
     for each in found:
         _show(each)
     return [each.to_dict() for each in found]

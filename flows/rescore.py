@@ -10,15 +10,15 @@ from prefect import flow
 
 from flows.monitor import name_run
 from flows.rescoring import RescoreRequest, rescore_history
+from flows.under_prefect import named, settings_of_run, writing
 from models.choose import open_encoder
 from storage.database import Database
 from storage.folder import history_path, lock_data_folder
 from tocsin.logging import logging_run
-from tocsin.settings import load_settings
 from tocsin.types import Topic
 
 
-@flow(name="rescore", persist_result=False)
+@flow(name="rescore", flow_run_name=named("rescore"), timeout_seconds=4 * 3600, persist_result=False)
 def rescore(
     topics: list[Topic] | None = None,
     names: list[str] | None = None,
@@ -35,9 +35,9 @@ def rescore(
         by_vectors: Read no texts: faster, and less exact.
         data: Data folder. Empty: TOCSIN_DATA, else data/.
     """
-    settings, run_id = load_settings(data=data), name_run()
+    settings, run_id = settings_of_run(data), name_run()
     request = RescoreRequest(tuple(topics) if topics else None, tuple(names or ()), since, by_vectors)
-    with logging_run(run_id), lock_data_folder(settings.data):
+    with writing(), logging_run(run_id), lock_data_folder(settings.data):
         report = rescore_history(
             Database(history_path(settings.data)),
             request,

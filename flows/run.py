@@ -19,7 +19,7 @@ from storage.database import Database
 from tocsin.decisions import Decision
 from tocsin.errors import SettingsError
 from tocsin.topic import Sensitivity as TopicSensitivity
-from tocsin.types import Alert, Article, Ballot, Feed, FeedState, Polled, StoryTie, Topic
+from tocsin.types import Alert, Article, Ballot, Feed, FeedState, FeedWarning, Polled, StoryTie, Topic
 
 # Models take longer to load than many a poll: what brings no new article does without them.
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class MonitorRun:
         self.versions: dict[str, str] = {}
         self.brakes: Brakes = {}
         self.waiting: list[FeedState] = []
+        self.warned: list[FeedWarning] = []
         self.rng = random.Random(run_id)  # noqa: S311  spreads polls, guards nothing
         self.refiner: Refiner | None = None
         self.recent: Known | None = None

@@ -64,9 +64,12 @@ def test_every_setting_is_documented():
     assert not [name for name in [*names, *map(str.upper, tokens)] if f"| `{name}` |" not in text]
 
 
-@pytest.mark.parametrize("name", ["monitor", "digest", "prune", "rescore", "preview", "learn"])
+FLOWS = ("monitor", "digest", "prune", "rescore", "preview", "learn", "deliver", "check_feeds", "watch_runs")
+
+
+@pytest.mark.parametrize("name", [*FLOWS, "publish"])
 def test_every_flow_parameter_is_documented_and_described_in_its_form(name):
-    flow = getattr(import_module(f"flows.{name}"), name)
+    flow = getattr(import_module("flows.publishing" if name == "publish" else f"flows.{name}"), name)
     text = read("docs/settings.md").partition(f"## Parameters of the `{name}` flow")[2].partition("\n## ")[0]
     form = flow.parameters.properties
     assert set(form) == set(inspect.signature(flow.fn).parameters)

@@ -27,11 +27,21 @@ _MARKS = {"good": "ok     ", "problem": "PROBLEM"}
     help="A run must have succeeded within this time.",
 )
 @click.option("--alive", is_flag=True, help="Look at runs only, as a probe should.")
+@click.option(
+    "--tell", is_flag=True, help="Look at runs only, and tell the operator's channel once if they stopped."
+)
 @click.option("--metrics", is_flag=True, help="Print the facts in Prometheus' text format instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print one object instead of lines.")
 @click.option("--data", type=click.Path(path_type=Path), help="Data folder. [default: TOCSIN_DATA or data/]")
-def status(
-    *, quiet: bool, max_age: int, alive: bool, metrics: bool, as_json: bool, data: Path | None
+def status(  # noqa: PLR0913  click passes every option
+    *,
+    quiet: bool,
+    max_age: int,
+    alive: bool,
+    tell: bool,
+    metrics: bool,
+    as_json: bool,
+    data: Path | None,
 ) -> None:
     """Say in one screen whether runs, feeds, alerts and channels are well. Exit code 1: something is not."""
     from flows.status import Finding, judge_status, render_metrics  # noqa: PLC0415
@@ -52,7 +62,9 @@ def status(
             click.echo(render_metrics(facts), nl=False)
             return
         found = judge_status(facts, now=now, max_age=timedelta(minutes=max_age))
-    if alive:
+    if tell:
+        _tell(data, timedelta(minutes=max_age))
+    if alive or tell:
         found = [each for each in found if each.subject in {"history", "runs"}]
     is_well = all(each.level == "good" for each in found)
     if as_json:
@@ -63,3 +75,12 @@ def status(
         for each in shown:
             click.echo(f"{_MARKS[each.level]}  {each.subject}: {each.text}")
     sys.exit(0 if is_well else 1)
+
+
+def _tell(data: Path | None, max_age: timedelta) -> None:
+    """Let the operator know, once an episode; what keeps it from arriving goes to stderr."""
+    from flows.silence import Tools, tell_silence  # noqa: PLC0415  Slack's client loads when it is needed
+
+    watch = tell_silence(load_settings(data=data), Tools(clock=lambda: datetime.now(UTC)), max_age=max_age)
+    if watch.error:
+        click.echo(f"The operator could not be told: {watch.error}", err=True)

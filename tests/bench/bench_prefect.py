@@ -1,0 +1,176 @@
+"""What Prefect costs: runs of 500 feeds with it, on a server that runs, in turns with the same runs without.
+
+Both kinds of run are of one process, as under `tocsin serve`, on a history each; the feeds are served by
+nginx, the server is a process of its own, and neither is counted. A run's CPU is that of the process and of
+the processes that it started and ended; what Prefect sends in the background counts with its run, as CPU and
+not as wall time, since nobody waits for it.
+
+    python tests/bench/bench_prefect.py [--feeds 500] [--rounds 7] [--json FILE]
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "bench"), str(ROOT / "tests" / "e2e")]
+
+TARGET = 0.05  # what issue 7 asks for
+POLLS = {"all 304": 0.0, "10 % changed": 0.1, "all changed": 1.0}
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What one run took, in seconds, and how many new articles it brought."""
+
+    poll: str
+    kind: str
+    round: int
+    cpu: float
+    wall: float
+    articles: int
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--feeds", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", type=Path)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-prefect-") as scratch:
+        taken = bench(Path(scratch), chosen.feeds, chosen.rounds)
+    report(taken)
+    if chosen.json:
+        chosen.json.write_text(json.dumps([asdict(each) for each in taken], indent=1))
+
+
+def bench(scratch, feeds, rounds):
+    """Start the server and the farm, and take rounds."""
+    from feed_farm import FeedFarm
+    from prefect_server import PrefectServer
+
+    home = scratch / "prefect"
+    home.mkdir()
+    server = PrefectServer(home, dict(os.environ))
+    server.start()
+    os.environ |= {
+        "PREFECT_API_URL": server.url,
+        "PREFECT_HOME": str(home),
+        "DO_NOT_TRACK": "1",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+        "TOCSIN_ALLOW_NETWORKS": "127.0.0.0/8",
+    }
+    try:
+        with FeedFarm(scratch / "farm", feeds=feeds, entries=4) as farm:
+            return take_rounds(scratch, farm, rounds)
+    finally:
+        server.stop()
+
+
+def take_rounds(scratch, farm, rounds):
+    """Take each poll in turns with Prefect and without; the first run of each kind fills a history."""
+    from tocsin.tuning import relax_collection
+
+    relax_collection()
+    urls = scratch / "feeds.txt"
+    urls.write_text("\n".join(farm.urls))
+    kinds = {"plain": run_plain, "prefect": run_with_prefect}
+    for kind, run in kinds.items():
+        run(scratch / kind, urls)
+    taken, edition = [], 1
+    for number in range(rounds):
+        for poll, share in POLLS.items():
+            if share:
+                edition += 1
+                farm.publish(edition=edition, share=share)
+            for kind in sorted(kinds, reverse=bool(number % 2)):
+                taken.append(measure(kinds[kind], scratch / kind, urls, (poll, kind, number)))
+                print(f"{taken[-1]}", file=sys.stderr)
+    return taken
+
+
+def measure(run, data, urls, named):
+    """Take one run and say what it took."""
+    cpu, began = _cpu(), time.perf_counter()
+    new_articles = run(data, urls)
+    wall = time.perf_counter() - began
+    wait_for_background()
+    return Taken(*named, _cpu() - cpu, wall, new_articles)
+
+
+def wait_for_background():
+    """Wait until Prefect has sent the run's log and events; it does so in batches some seconds apart."""
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.instance().wait_until_empty()
+
+
+def _cpu():
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def run_plain(data, urls):
+    """Do what the flow does, with the steps as plain functions."""
+    import uuid
+
+    from flows.assemble import Request, open_run
+    from flows.pipeline import run_steps
+    from tocsin.settings import load_settings
+
+    request = Request(feeds=[str(urls)], poll_all=True)
+    with open_run(load_settings(data=data), request, run_id=str(uuid.uuid4())) as run:
+        run_steps(run)
+    return run.report.new_articles
+
+
+def run_with_prefect(data, urls):
+    """Run the flow."""
+    from flows.monitor import monitor
+
+    return monitor(feeds=[str(urls)], poll_all=True, data=data).new_articles
+
+
+def report(taken):
+    """Print medians, and Prefect's share as the median of pairs with the range of the middle half."""
+    print("| poll | articles | CPU without, with | wall without, with | Prefect's CPU | Prefect's wall |")
+    print("|---|---|---|---|---|---|")
+    for poll in POLLS:
+        plain, ours = ([each for each in taken if (each.poll, each.kind) == (poll, kind)] for kind in KINDS)
+        pairs = list(zip(plain, ours, strict=True))
+        cells = [poll, f"{statistics.median(each.articles for each in plain):.0f}"]
+        for what in WHAT:
+            medians = [statistics.median(getattr(each, what) for each in kind) for kind in (plain, ours)]
+            cells.append(f"{medians[0]:.2f} s, {medians[1]:.2f} s")
+        cells += [share_of([getattr(o, what) / getattr(p, what) - 1 for p, o in pairs]) for what in WHAT]
+        print(f"| {' | '.join(cells)} |")
+    print(
+        f"\nAsked: under {TARGET:.0%} of a run. {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}."
+    )
+
+
+KINDS = ("plain", "prefect")
+WHAT = ("cpu", "wall")
+
+
+def share_of(shares):
+    """Give the median and the middle half."""
+    if len(shares) < 2:
+        return f"{shares[0]:+.1%}"
+    low, middle, high = statistics.quantiles(shares, n=4)
+    return f"{middle:+.1%} ({low:+.1%} to {high:+.1%})"
+
+
+if __name__ == "__main__":
+    main()
