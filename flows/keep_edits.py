@@ -12,12 +12,14 @@ from prefect.flows import load_flow_from_entrypoint
 def keep_parameters(deployment: str, entrypoint: str) -> dict[str, Any]:
     """Return the parameters of a deployment (`FLOW/NAME`) as they are on the server now.
 
-    Those that nobody set, or all of them before the first time, have the flow's defaults. Prefect puts the
-    parameters of its file in the place of those on the server, so `deploy/prefect.yaml` takes them from here.
+    Those that nobody set, or all of them before the first time, have the flow's defaults, and so have those
+    set to null, which the form may no longer take. Prefect puts the parameters of its file in the place of
+    those on the server, so `deploy/prefect.yaml` takes them from here.
     """
     form = load_flow_from_entrypoint(entrypoint).parameters.properties
     defaults = {name: field.get("default") for name, field in form.items()}
-    return defaults | {name: value for name, value in _read(deployment).items() if name in defaults}
+    known = _read(deployment)
+    return {name: default if known.get(name) is None else known[name] for name, default in defaults.items()}
 
 
 def _read(deployment: str) -> dict[str, Any]:
