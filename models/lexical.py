@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -50,7 +51,8 @@ class Lexicon:
         rows = np.array(list(counts), dtype=np.intp)
         times = np.array(list(counts.values()), dtype=np.float32)
         weights = (1 + np.log(times)) * self.idf[rows]
-        return rows, np.asarray(weights / max(float(np.linalg.norm(weights)), 1e-12), dtype=np.float32)
+        length = math.sqrt(float(weights @ weights))
+        return rows, np.asarray(weights / max(length, 1e-12), dtype=np.float32)
 
     def weigh_all(self, texts: Sequence[str]) -> Vectors:
         """Return the weights of all terms in each text, float32 (texts, terms): for fitting."""
