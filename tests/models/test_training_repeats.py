@@ -26,7 +26,7 @@ def start_fitting(folder: Path, *, hash_seed: int) -> subprocess.Popen[bytes]:
 def test_the_same_data_give_the_same_bytes_in_another_process(tmp_path):
     folders = [tmp_path / "one", tmp_path / "other"]
     processes = [start_fitting(folder, hash_seed=seed) for seed, folder in enumerate(folders, start=1)]
-    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    assert [process.wait(timeout=900) for process in processes] == [0, 0]
     for name in FITTED:
         one, other = ((folder / name).read_bytes() for folder in folders)
         assert one == other, name
