@@ -172,32 +172,19 @@ def _open_session(path: Path, optimization: Optimization) -> Any:
 
 
 def _open_tokenizer(folder: Path, max_tokens: int) -> Any:
-    """Return the fast tokenizer itself: unlike its wrapper it may be shared by threads."""
-    with quiet_transformers():
-        from transformers import AutoTokenizer  # noqa: PLC0415 - two seconds, and it speaks while it loads
+    """Return the tokenizer; threads may share it.
 
-        try:
-            loaded = AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True)
-            tokenizer = loaded.backend_tokenizer
-        except Exception as error:  # whatever a broken folder makes transformers raise
-            raise ModelError(
-                f"{folder} holds no usable fast tokenizer ({error}): {RESTORE}", path=folder
-            ) from error
+    It is read by the library that transformers reads it with, since importing transformers takes longer than
+    all else that a run does before its first article.
+    """
+    import tokenizers  # noqa: PLC0415  most runs find nothing new to score
+
+    try:
+        tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception as error:  # it raises nothing more special for a broken file
+        raise ModelError(
+            f"{folder} holds no usable fast tokenizer ({error}): {RESTORE}", path=folder
+        ) from error
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
     return tokenizer
-
-
-@contextlib.contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Keep the library's advice (such as that torch is absent, which is how it should be) off the screen."""
-    logger = logging.getLogger("transformers")
-
-    def is_grave(record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.ERROR
-
-    logger.addFilter(is_grave)
-    try:
-        yield
-    finally:
-        logger.removeFilter(is_grave)

@@ -77,7 +77,8 @@ class Weights:
 
     def take(self, columns: Sequence[int]) -> Weights:
         """Keep only some topics."""
-        return Weights(self.embedding[:, columns], self.terms[:, columns], self.lexicon)
+        # The weights of one term lie side by side, as they are read; picked columns would not.
+        return Weights(self.embedding[:, columns], np.ascontiguousarray(self.terms[:, columns]), self.lexicon)
 
     def measure(self, embeddings: Vectors, texts: Sequence[str] | None) -> Vectors:
         """Return log-odds (n, topics), not yet calibrated."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -26,7 +27,7 @@ def split_terms(text: str) -> list[str]:
     Looks no further than `clean_text` does, so a megabyte costs what a page does.
     """
     words = _WORD.findall(clean_text(text).casefold())
-    return words + [f"{first} {second}" for first, second in pairwise(words)]
+    return words + list(map(" ".join, pairwise(words)))
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,13 @@ class Lexicon:
 
         A term said n times weighs 1 + ln(n) times its idf. Both are empty where no term is known.
         """
-        counts = Counter(row for term in split_terms(text) if (row := self._rows.get(term)) is not None)
-        rows = np.fromiter(counts, dtype=np.intp, count=len(counts))
-        times = np.fromiter(counts.values(), dtype=np.float32, count=len(counts))
+        # Counted from a list, since Counter goes through an iterator of Python's three times as slowly.
+        counts = Counter([row for row in map(self._rows.get, split_terms(text)) if row is not None])
+        rows = np.array(list(counts), dtype=np.intp)
+        times = np.array(list(counts.values()), dtype=np.float32)
         weights = (1 + np.log(times)) * self.idf[rows]
-        return rows, np.asarray(weights / max(float(np.linalg.norm(weights)), 1e-12), dtype=np.float32)
+        length = math.sqrt(float(weights @ weights))
+        return rows, np.asarray(weights / max(length, 1e-12), dtype=np.float32)
 
     def weigh_all(self, texts: Sequence[str]) -> Vectors:
         """Return the weights of all terms in each text, float32 (texts, terms): for fitting."""

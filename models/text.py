@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import unicodedata
 
@@ -84,16 +85,24 @@ def clean_summary(summary: str) -> str:
 def fold_repeats(text: str) -> str:
     """Leave one of what `text` says at least three times running: a word, or up to `LONGEST_REPEAT` words."""
     words = text.split(" ")
+    keys = _keys(words)
+    if len(keys) - len(set(keys)) < 2:
+        return text
     for length in range(1, LONGEST_REPEAT + 1):
-        words = _fold_runs(words, length)
+        same = list(map(operator.eq, keys, keys[length:]))
+        if same.count(True) >= 2 * length:
+            words = _fold_runs(words, same, length)
+            keys = _keys(words)
     return " ".join(words)
 
 
-def _fold_runs(words: list[str], length: int) -> list[str]:
-    keys = [word.strip(_PUNCTUATION).casefold() or word for word in words]
-    same = [a == b for a, b in zip(keys, keys[length:], strict=False)]
-    if sum(same) < 2 * length:
-        return words
+def _keys(words: list[str]) -> list[str]:
+    """Return what counts of each word when it is compared with others."""
+    return [word.strip(_PUNCTUATION).casefold() or word for word in words]
+
+
+def _fold_runs(words: list[str], same: list[bool], length: int) -> list[str]:
+    """Fold runs of `length` words; `same` tells of each word whether it is said again so far on."""
     kept: list[str] = []
     place = 0
     while place < len(words):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import logging
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from models.encode import Progress, Tokens, Vectors, quiet_transformers
+from models.encode import Progress, Tokens, Vectors
 from models.manifest import covers, mark_file
 from models.recipe import Recipe, read_recipe
 from models.text import clean_text
@@ -63,7 +64,7 @@ def load_transformer(kind: str, folder: Path, *, setting: str) -> Loaded:
 
 def _read_files(kind: str, folder: Path) -> tuple[Any, Any, dict[str, Any]]:
     options = {"local_files_only": True, "trust_remote_code": False}
-    with quiet_transformers():
+    with _quiet_transformers():
         import transformers  # noqa: PLC0415  only where another model is named, and it speaks while it loads
 
         transformers.utils.logging.disable_progress_bar()
@@ -72,6 +73,21 @@ def _read_files(kind: str, folder: Path) -> tuple[Any, Any, dict[str, Any]]:
             folder, use_safetensors=True, output_loading_info=True, dtype="float32", **options
         )
     return tokenizer, model, info
+
+
+@contextlib.contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keep the library's advice off the screen."""
+    logger = logging.getLogger("transformers")
+
+    def is_grave(record: logging.LogRecord) -> bool:
+        return record.levelno >= logging.ERROR
+
+    logger.addFilter(is_grave)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_grave)
 
 
 def name_revision(folder: Path, name: str) -> str:

