@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from operator import eq
 
 from models.confusables import fold_confusables
 
@@ -23,8 +26,13 @@ _ORDER = re.compile(
     r"|\bclassify as\b",
     re.IGNORECASE,
 )
+# One of them, in small letters, is in whatever the pattern finds (which takes a dotless i for an i).
+_ORDER_WORDS = (
+    *("ignore", "disregard", "forget", "system ", "you are a", "classify"),
+    *(f"{verb} th" for verb in ("label", "score", "mark", "flag", "tag")),
+    *("\u0131", "i\u0307"),
+)
 
-_SPACE = re.compile(r"\s+")
 _ENDING = re.compile(r"[.!?…。！？][\"'”’»)\]]*$")  # noqa: RUF001 - the curly and full-width marks are meant
 _BOUNDARY = re.compile(
     r"""(?<=[.!?…])["'”’»)\]]*\s+(?=["'“‘«(\[]*[A-Z0-9À-ÞА-Я])"""  # noqa: RUF001 - as above
@@ -52,7 +60,7 @@ def _clean(text: str) -> str:
     if not text.isprintable():
         text = "".join(_visible(character) for character in text)
     text = fold_confusables(text)
-    return _SPACE.sub(" ", text).strip()
+    return " ".join(text.split())
 
 
 def _visible(character: str) -> str:
@@ -84,24 +92,39 @@ def clean_summary(summary: str) -> str:
 def fold_repeats(text: str) -> str:
     """Leave one of what `text` says at least three times running: a word, or up to `LONGEST_REPEAT` words."""
     words = text.split(" ")
-    for length in range(1, LONGEST_REPEAT + 1):
-        words = _fold_runs(words, length)
+    keys = [word.strip(_PUNCTUATION) or word for word in text.casefold().split(" ")]
+    for length in range(1, min(LONGEST_REPEAT, _longest_run(keys) // 3) + 1):
+        kept = _list_kept(keys, length)
+        words, keys = [words[place] for place in kept], [keys[place] for place in kept]
     return " ".join(words)
 
 
-def _fold_runs(words: list[str], length: int) -> list[str]:
-    keys = [word.strip(_PUNCTUATION).casefold() or word for word in words]
-    same = [a == b for a, b in zip(keys, keys[length:], strict=False)]
+def _longest_run(keys: list[str]) -> int:
+    """Return how many words running are each said three times or more: only there can anything be folded.
+
+    Nearly all texts have no three, for a twentieth of the time that looking for repeats takes.
+    """
+    if len(keys) < len(set(keys)) + 2:
+        return 0
+    often = {key for key, times in Counter(keys).items() if times >= 3}
+    if not often:
+        return 0
+    return max(map(len, "".join("x" if key in often else " " for key in keys).split()))
+
+
+def _list_kept(keys: list[str], length: int) -> Sequence[int]:
+    """List the places that stay when runs of `length` words are folded."""
+    same = list(map(eq, keys, keys[length:]))
     if sum(same) < 2 * length:
-        return words
-    kept: list[str] = []
+        return range(len(keys))
+    kept: list[int] = []
     place = 0
-    while place < len(words):
+    while place < len(keys):
         end = place
         while end < len(same) and same[end]:
             end += 1
         copies = (end - place) // length  # beside the first
-        kept.append(words[place])
+        kept.append(place)
         place += length * copies + 1 if copies >= 2 else 1
     return kept
 
@@ -111,7 +134,8 @@ def drop_orders(text: str) -> str:
 
     A headline is never touched, so news of such tricks keep theirs. No defence against other words for it.
     """
-    if not _ORDER.search(text):
+    small = text.casefold()
+    if not any(word in small for word in _ORDER_WORDS) or not _ORDER.search(text):
         return text
     return " ".join(sentence for sentence in _split(text) if not _ORDER.search(sentence))
 

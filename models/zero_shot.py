@@ -25,6 +25,7 @@ import numpy as np
 
 from models.background import Background
 from models.encode import Encoder, Vectors
+from models.product import multiply
 from models.queries import DESCRIPTION_WEIGHT, NAME_WEIGHT, Wording
 from tocsin.errors import ModelError
 from tocsin.types import Topic
@@ -141,7 +142,7 @@ class TopicFeatures:
 
     def measure(self, embeddings: Vectors, texts: Sequence[str] | None = None) -> Vectors:
         """Measure `FEATURES` of unit vectors (n, d): float32 (n, topics, 4); those of words need texts."""
-        along, positives, counters = np.split(embeddings @ self._aims, self._parts, axis=1)
+        along, positives, counters = np.split(multiply(embeddings, self._aims), self._parts, axis=1)
         linear = along - self._shift
         counter = np.maximum(self._counters.nearest(counters) - self._positives.nearest(positives), 0)
         words, companions = self._measure_words(texts, linear.shape)

@@ -202,13 +202,14 @@ _KILLED = """
 import os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
+from flows import rescoring
 from flows.rescoring import RescoreRequest, rescore_history
 from models.encode import load_encoder
 from storage import rescore as stored
 from storage.database import Database
 from tocsin.types import Topic
 
-stored.SLICE = 2
+stored.SLICE, rescoring.TURN = 2, 0
 add, calls = stored.add_scores, []
 
 def die_in_the_second_transaction(*arguments, **others):
