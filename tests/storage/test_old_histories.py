@@ -31,6 +31,10 @@ RELEASED = {
     11: "9c2545f8adda7bd8",
     12: "6ed809b30abb79dd",
     13: "ae5bb27b6f8bc35a",
+    14: "4397568f7fc32ee3",
+    15: "afb46bb91e9a8865",
+    16: "775af956db8cf102",
+    17: "cef148025ec42d24",
 }
 
 
