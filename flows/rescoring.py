@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 FLOW = "rescore"
-TURN = 2.0  # seconds after which a transaction takes no further slice
+TURN = 4.0  # seconds after which a transaction takes no further slice
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.encode import Vectors
-from models.text import clean_text
+from models.text import MAX_CHARACTERS, clean_text
 
 _WORD = re.compile(r"\w\w+")
 
@@ -31,7 +31,9 @@ def split_terms(text: str) -> list[str]:
 
 def split_words(text: str) -> list[str]:
     """Return the words of `text` alone, as `split_terms` does."""
-    return _WORD.findall(clean_text(text).casefold())
+    # To words it is all the same how many blanks stand between them.
+    is_clean = len(text) <= MAX_CHARACTERS and text.isascii() and text.isprintable()
+    return _WORD.findall((text if is_clean else clean_text(text)).casefold())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from operator import eq
 
 from models.confusables import fold_confusables
@@ -17,6 +17,7 @@ MAX_RAW_CHARACTERS = 4 * MAX_CHARACTERS
 MAX_SENTENCES = 12
 LONGEST_REPEAT = 6  # words
 _PUNCTUATION = ".,;:!?…·|/-–—\"'()[]#*"  # noqa: RUF001 - dashes of all lengths are meant
+_ASCII_PUNCTUATION = _PUNCTUATION.encode("ascii", "ignore")
 _ORDER = re.compile(
     r"\b(?:ignore|disregard|forget)\b.{0,30}\b(?:previous|prior|above|earlier)\b.{0,20}"
     r"\b(?:instruction|prompt|rule)"
@@ -91,15 +92,19 @@ def clean_summary(summary: str) -> str:
 
 def fold_repeats(text: str) -> str:
     """Leave one of what `text` says at least three times running: a word, or up to `LONGEST_REPEAT` words."""
+    small = text.casefold()
+    # A quick look first: words that are alike with punctuation stripped are so with all of it left out.
+    if text.isascii() and _longest_run(small.encode().translate(None, _ASCII_PUNCTUATION).split(b" ")) < 3:
+        return text
     words = text.split(" ")
-    keys = [word.strip(_PUNCTUATION) or word for word in text.casefold().split(" ")]
+    keys = [word.strip(_PUNCTUATION) or word for word in small.split(" ")]
     for length in range(1, min(LONGEST_REPEAT, _longest_run(keys) // 3) + 1):
         kept = _list_kept(keys, length)
         words, keys = [words[place] for place in kept], [keys[place] for place in kept]
     return " ".join(words)
 
 
-def _longest_run(keys: list[str]) -> int:
+def _longest_run(keys: Sequence[Hashable]) -> int:
     """Return how many words running are each said three times or more: only there can anything be folded.
 
     Nearly all texts have no three, for a twentieth of the time that looking for repeats takes.

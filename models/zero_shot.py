@@ -63,18 +63,25 @@ class Calibration:
 
     def log_odds(self, features: Vectors, examples: Vectors, *, has_text: bool) -> Vectors:
         """Turn features (n, topics, 4) into log-odds (n, topics) given each topic's count of examples."""
-        *weights, intercept = np.array(self.with_text if has_text else self.without_text, dtype=np.float32)
+        weights = np.array(self.with_text if has_text else self.without_text, dtype=np.float32)
         shift = _logit(self.prior) - _logit(self.base_rate)
-        return np.asarray(
-            widen_features(features, examples) @ np.array(weights) + (intercept + shift), np.float32
-        )
+        # What `widen_features` gives, weighed; each topic has weights of its own, and nothing is widened.
+        fullness = _fullness(examples)
+        own = np.tile(weights[:4], (len(fullness), 1))
+        own[:, :3] += fullness[:, None] * weights[5:8]
+        constant = fullness * weights[4] + weights[8] + np.float32(shift)
+        return np.asarray(np.einsum("ntf,tf->nt", features, own) + constant, np.float32)
 
 
 def widen_features(features: Vectors, examples: Vectors) -> Vectors:
     """Add the columns that depend on how many examples each topic has: (n, topics, len(WEIGHTS))."""
-    fullness = (examples / (examples + HALF_EXAMPLES)).astype(np.float32)[None, :, None]
+    fullness = _fullness(examples)[None, :, None]
     constant = np.broadcast_to(fullness, (*features.shape[:2], 1))
     return np.concatenate([features, constant, features[:, :, :3] * fullness], axis=2)
+
+
+def _fullness(examples: Vectors) -> Vectors:
+    return np.asarray(examples / (examples + HALF_EXAMPLES), dtype=np.float32)
 
 
 def _logit(share: float) -> float:

@@ -73,7 +73,10 @@ def prove(folder, kills, rng):
     """Kill so often, and say what was found; True if nothing was wrong."""
     database = Database(history_path(folder))
     with database.write() as con:
-        con.execute("INSERT INTO topics VALUES ('t', 'v', '{}', 0.5, now(), 'r')")
+        con.execute(
+            "INSERT INTO topics (topic, version, definition, threshold, recorded_at, run_id) "
+            "VALUES ('t', 'v', '{}', 0.5, now(), 'r')"
+        )
     publish(database, now=datetime(2025, 1, 1, tzinfo=UTC))
     wrong, begun, hit, pace = [], time.perf_counter(), Counter(), {"storing": 0.1, "publishing": 0.5}
     with _Reader(folder) as reader:
