@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from flows.display import current_display
 from flows.labels import learn_labels, telling_text
 from models.encode import Encoder
 from models.heads import Heads, build_heads
-from models.rescore import LoadTexts, rescore
+from models.rescore import Glance, Rescored, glance, join_glances
 from models.text import compose_text
 from models.topics import default_topics
 from storage import rescore as stored
@@ -28,7 +29,9 @@ from tocsin.types import Topic
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 FLOW = "rescore"
+TURN = 4.0  # seconds after which a transaction takes no further slice
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +81,9 @@ def rescore_history(
 ) -> RescoreReport:
     """Score stored embeddings for topics, put the scores in use, and publish them. Rings nobody.
 
-    Topics that are given come into use from now on. Older scores are kept. Slice by slice, each in a
-    transaction of its own: killed at any moment, the same call again completes the work, and once more it
-    adds nothing. The caller holds the lock of the data folder.
+    Topics that are given come into use from now on. Older scores are kept. A few slices are one transaction:
+    killed at any moment, the same call again completes the work, and once more it adds nothing. The caller
+    holds the lock of the data folder.
 
     Raises: TopicError for a name that is no topic, StorageError if there is no history.
     """
@@ -120,11 +123,34 @@ def _build_heads(db: Database, topics: Sequence[Topic], encoder: Encoder) -> Hea
     return build_heads(topics, encoder, labels=labels)
 
 
+class _Desk:
+    """DuckDB's work on one connection: done by one thread, in order, and after an error none any more."""
+
+    def __init__(self, con: Any, thread: ThreadPoolExecutor) -> None:
+        self._con, self._thread = con, thread
+        self._failure: Exception | None = None
+
+    def do(self, action: Callable[..., T], *arguments: Any, **options: Any) -> Future[T]:
+        """Have `action` done with the connection; its future raises the first error there was."""
+
+        def act() -> T:
+            if self._failure is not None:
+                raise self._failure
+            try:
+                return action(self._con, *arguments, **options)
+            except Exception as error:
+                self._failure = error
+                raise
+
+        return self._thread.submit(act)
+
+
 class _Work:
     """One rescore on its way through the slices."""
 
     def __init__(self, db: Database, heads: Heads, request: RescoreRequest, report: RescoreReport) -> None:
         self._db, self._heads, self._request = db, heads, request
+        self._scored: set[str] = set()
         self.report = report
 
     def go(self, clock: Callable[[], datetime]) -> None:
@@ -132,40 +158,75 @@ class _Work:
         revision, since = self._heads.encoder_revision, self._request.since
         with self._db.read() as con:
             self.report.articles, self.report.left_out = stored.count_vectors(con, revision, since=since)
-            slices = stored.list_slices(con, since=since)
-            scored = stored.find_scored(con, self.report.topics)
+            slices = stored.list_slices(con, since=since) if self._heads.topics else []
+            self._scored = stored.find_scored(con, self.report.topics)
         display = current_display()
         display.start_step("Rescoring articles", self.report.articles)
         done = 0
-        for rows in slices if self._heads.topics else ():
-            done += self._score_slice(rows, scored, clock())
+        while slices:
+            with self._db.write() as con, ThreadPoolExecutor(1) as desk:
+                done += self._take_turn(_Desk(con, desk), slices, clock())
             display.move_step("Rescoring articles", done)
 
-    def _score_slice(self, rows: stored.Rows, scored: set[str], now: datetime) -> int:
-        """Score and store one slice; return how many articles it had."""
-        heads = self._heads
-        with self._db.write() as con:
-            part = stored.load_slice(con, heads.encoder_revision, rows, since=self._request.since)
-            if not len(part.article_ids):
-                return 0
-            found = rescore(heads, part.vectors, self._text_loader(con, part))
-            for column, (topic, head) in enumerate(zip(heads.topics, heads.names, strict=True)):
-                scorer = stored.Scorer(topic.name, topic.version, heads.encoder_revision, head)
-                values, by_text = found.scores[:, column], found.by_text[:, column]
-                table = stored.build_scores(part, np.ascontiguousarray(values), by_text=by_text)
-                store = stored.replace_scores if topic.name in scored else stored.add_scores
-                self.report.added += store(con, scorer, table, now=now)
-        return len(part.article_ids)
+    def _take_turn(self, desk: _Desk, slices: list[stored.Rows], now: datetime) -> int:
+        """Score and store slices for a while, and take them off the list; return how many articles they had.
 
-    def _text_loader(self, con: Any, part: stored.Slice) -> LoadTexts | None:
-        def load(rows: Any) -> list[str]:
-            self.report.texts += len(rows)
-            return [
-                compose_text(title, telling_text(summary, full_text))
-                for title, summary, full_text in stored.load_texts(con, part.article_ids[rows])
-            ]
+        While one is scored here, DuckDB loads the next one and stores the last one.
+        """
+        began, done = time.monotonic(), 0
+        coming = self._look_ahead(desk, slices)
+        writing: list[Future[int]] = []
+        while coming is not None:
+            part, glanced = coming.result()
+            texts = () if self._request.by_vectors else self._ask_texts(desk, part.article_ids[glanced.rows])
+            coming = self._look_ahead(desk, slices) if time.monotonic() - began < TURN else None
+            found = (
+                glanced.leave() if self._request.by_vectors else glanced.read(self._heads, _compose(texts))
+            )
+            if len(part.article_ids):
+                writing.append(desk.do(self._store, part, found, now))
+            done += len(part.article_ids)
+        self.report.added += sum(each.result() for each in writing)
+        return done
 
-        return None if self._request.by_vectors else load
+    def _look_ahead(
+        self, desk: _Desk, slices: list[stored.Rows]
+    ) -> Future[tuple[stored.Slice, Glance]] | None:
+        return desk.do(self._look, slices.pop(0)) if slices else None
+
+    def _look(self, con: Any, rows: stored.Rows) -> tuple[stored.Slice, Glance]:
+        """Read a slice and score it by vectors, piece by piece while each is in the processor's cache."""
+        revision, since = self._heads.encoder_revision, self._request.since
+        parts, glances = (
+            [stored.NOTHING],
+            [glance(self._heads, np.empty((0, self._heads.dimensions), np.float32))],
+        )
+        for piece in stored.read_slice(con, revision, rows, since=since):
+            parts.append(piece.part)
+            glances.append(glance(self._heads, piece.vectors))
+        return stored.join_slices(parts), join_glances(glances)
+
+    def _ask_texts(self, desk: _Desk, article_ids: stored.Ids) -> Sequence[stored.Texts]:
+        self.report.texts += len(article_ids)
+        if not len(article_ids):
+            return ()
+        return desk.do(stored.load_texts, article_ids).result()
+
+    def _store(self, con: Any, part: stored.Slice, found: Rescored, now: datetime) -> int:
+        """Store the scores of a slice; return how many are new."""
+        heads, added = self._heads, 0
+        for column, (topic, head) in enumerate(zip(heads.topics, heads.names, strict=True)):
+            scorer = stored.Scorer(topic.name, topic.version, heads.encoder_revision, head)
+            values, by_text = found.scores[:, column], found.by_text[:, column]
+            table = stored.build_scores(part, np.ascontiguousarray(values), by_text=by_text)
+            store = stored.replace_scores if topic.name in self._scored else stored.add_scores
+            added += store(con, scorer, table, now=now)
+        return added
+
+
+def _compose(texts: Iterable[stored.Texts]) -> list[str]:
+    """Compose texts as a run does."""
+    return [compose_text(title, telling_text(summary, full_text)) for title, summary, full_text in texts]
 
 
 def _publish(db: Database, report: RescoreReport, now: datetime) -> None:

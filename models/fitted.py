@@ -19,6 +19,7 @@ import numpy as np
 from models.encode import Vectors
 from models.lexical import Lexicon
 from models.manifest import FileMark, mark_file
+from models.product import multiply
 from tocsin.errors import ModelError
 from tocsin.types import Topic
 
@@ -82,7 +83,7 @@ class Weights:
 
     def measure(self, embeddings: Vectors, texts: Sequence[str] | None) -> Vectors:
         """Return log-odds (n, topics), not yet calibrated."""
-        logits: Vectors = embeddings @ self.embedding[:-1] + self.embedding[-1]
+        logits: Vectors = multiply(embeddings, self.embedding[:-1]) + self.embedding[-1]
         if texts is None:
             return logits
         words = self.lexicon.project(texts, self.terms[:-1]) + self.terms[-1]

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import numpy as np
 import numpy.typing as npt
 
 from models.encode import Vectors
-from models.text import clean_text
+from models.text import MAX_CHARACTERS, clean_text
 
 _WORD = re.compile(r"\w\w+")
 
@@ -26,8 +26,85 @@ def split_terms(text: str) -> list[str]:
 
     Looks no further than `clean_text` does, so a megabyte costs what a page does.
     """
-    words = _WORD.findall(clean_text(text).casefold())
+    words = split_words(text)
     return words + list(map(" ".join, pairwise(words)))
+
+
+def split_words(text: str) -> list[str]:
+    """Return the words of `text` alone, as `split_terms` does."""
+    # To words it is all the same how many blanks stand between them.
+    is_clean = len(text) <= MAX_CHARACTERS and text.isascii() and text.isprintable()
+    return _WORD.findall((text if is_clean else clean_text(text)).casefold())
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How often terms stand in texts, entry by entry in the order of texts: int64, int64 and float32.
+
+    A text without any term has no entry.
+    """
+
+    texts: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+    times: Vectors
+
+    def sum_up(self, values: Vectors, count: int) -> Vectors:
+        """Add up a value (entries,) or a line of them (entries, k) of each of `count` texts."""
+        sums = np.zeros((count, *values.shape[1:]), dtype=np.float32)
+        if len(values):
+            starts = np.flatnonzero(np.r_[True, self.texts[1:] != self.texts[:-1]])
+            sums[self.texts[starts]] = np.add.reduceat(values, starts, axis=0)
+        return sums
+
+
+class TermTable:
+    """Looks for the same terms, words and pairs of words, in many texts at once."""
+
+    def __init__(self, terms: Sequence[str]) -> None:
+        self._size = max(len(terms), 1)
+        words = dict.fromkeys(word for term in terms for word in term.split(" "))
+        self._codes = {word: code for code, word in enumerate(words)}
+        self._rows = np.full(len(words) + 1, -1, dtype=np.int64)  # last, those of unknown words
+        pairs = {}
+        for row, term in enumerate(terms):
+            codes = [self._codes[word] for word in term.split(" ")]
+            if len(codes) == 1:
+                self._rows[codes[0]] = row
+            else:
+                pairs[codes[0] * len(words) + codes[1]] = row
+        keys = np.fromiter(pairs, np.int64, len(pairs))
+        order = np.argsort(keys)
+        self._pairs = np.r_[keys[order], np.iinfo(np.int64).max]
+        self._pair_rows = np.r_[np.fromiter(pairs.values(), np.int64, len(pairs))[order], -1]
+
+    def count(self, texts: Sequence[str]) -> Counts:
+        """Count the terms in each text."""
+        codes, owners = self._read(texts)
+        rows = self._rows[codes]
+        pairs, beginning = self._find_pairs(codes, owners)
+        found = np.r_[
+            owners[rows >= 0] * self._size + rows[rows >= 0], owners[beginning] * self._size + pairs
+        ]
+        entries, times = np.unique(found, return_counts=True)
+        return Counts(entries // self._size, entries % self._size, times.astype(np.float32))
+
+    def _read(self, texts: Sequence[str]) -> tuple[Rows, Rows]:
+        """Return the words of all texts, one after the other, by code (-1 if unknown), and whose each is."""
+        codes: list[int] = []
+        ends = [0]
+        find = self._codes.get
+        for text in texts:
+            codes.extend(map(find, split_words(text), repeat(-1)))
+            ends.append(len(codes))
+        return np.array(codes, dtype=np.int64), np.repeat(np.arange(len(texts)), np.diff(ends))
+
+    def _find_pairs(self, codes: Rows, owners: Rows) -> tuple[Rows, Rows]:
+        """Return the rows of known pairs, and the places where they begin."""
+        places = np.flatnonzero((codes[:-1] >= 0) & (codes[1:] >= 0) & (owners[:-1] == owners[1:]))
+        keys = codes[places] * len(self._codes) + codes[places + 1]
+        at = np.searchsorted(self._pairs, keys)
+        known = self._pairs[at] == keys
+        return self._pair_rows[at[known]], places[known]
 
 
 @dataclass(frozen=True)
@@ -62,13 +139,17 @@ class Lexicon:
             line[rows] = weights
         return matrix
 
+    @cached_property
+    def _table(self) -> TermTable:
+        return TermTable(self.terms)
+
     def project(self, texts: Sequence[str], weights: Vectors) -> Vectors:
         """Return the sums of `weights` (terms, k) over the terms of each text: float32 (texts, k)."""
-        sums = np.zeros((len(texts), weights.shape[1]), dtype=np.float32)
-        for line, text in zip(sums, texts, strict=True):
-            rows, values = self.weigh(text)
-            line[:] = values @ weights[rows]
-        return sums
+        found = self._table.count(texts)
+        values = (1 + np.log(found.times)) * self.idf[found.rows]
+        lengths = np.sqrt(found.sum_up(values**2, len(texts)))
+        sums = found.sum_up(values[:, None] * weights[found.rows], len(texts))
+        return np.asarray(sums / np.maximum(lengths, 1e-12)[:, None], dtype=np.float32)
 
 
 def build_lexicon(texts: Iterable[str], *, least: int) -> Lexicon:

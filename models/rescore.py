@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,8 +16,7 @@ from models.heads import Heads
 FROM_SCORE = 0.05
 
 Rows = npt.NDArray[np.intp]
-LoadTexts = Callable[[Rows], Sequence[str]]
-"""Gives the composed texts of these rows, in their order."""
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,36 +24,59 @@ class Rescored:
     """Scores (n, topics) and, of the same shape, which of them saw all that their head can use."""
 
     scores: Vectors
-    by_text: npt.NDArray[np.bool_]
+    by_text: Mask
 
 
-def rescore(heads: Heads, pieces: Sequence[Vectors], load_texts: LoadTexts | None) -> Rescored:
-    """Score n unit vectors, in pieces of (some, d), with the text where a head needs it.
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What vectors alone say: scores (n, topics), and for which of them the head wants the text.
 
-    Without `load_texts` all scores are by vectors alone.
-
-    Fitted heads, half of whose evidence is words, are always given the text, heads made from a definition
-    where the vector says that the article may match, the plain head never. The score of a topic does not
-    depend on which others are scored with it. Planted names are not discounted, as that embeds an article.
+    `complete`: for which topics no head wants any. `vectors` are those of the rows that want their text.
     """
-    scores = np.concatenate([heads.score_plainly(piece, None) for piece in pieces])
+
+    scores: Vectors
+    wanted: Mask
+    complete: Mask
+    vectors: Vectors
+
+    @property
+    def rows(self) -> Rows:
+        """The articles of which any topic wants the text, rising."""
+        return np.flatnonzero(self.wanted.any(axis=1))
+
+    def leave(self) -> Rescored:
+        """Give the scores by vectors alone."""
+        return Rescored(self.scores, np.broadcast_to(self.complete, self.scores.shape))
+
+    def read(self, heads: Heads, texts: Sequence[str]) -> Rescored:
+        """Give the scores with the composed texts of `rows`, by the same heads."""
+        scores = self.scores.copy()
+        if len(texts):
+            rows = self.rows
+            scores[rows] = np.where(self.wanted[rows], heads.score_plainly(self.vectors, texts), scores[rows])
+        return Rescored(scores, self.wanted | self.complete)
+
+
+def glance(heads: Heads, vectors: Vectors) -> Glance:
+    """Score unit vectors (n, d), and find where a head needs the text; vectors are copied as far as needed.
+
+    Fitted heads, half of whose evidence is words, always want the text, heads made from a definition where
+    the vector says that the article may match, the plain head never. The score of a topic does not depend on
+    which others are scored with it. Planted names are not discounted, as that embeds an article.
+    """
+    scores = heads.score_plainly(vectors, None)
     least = np.array([_least(name) for name in heads.names])
     wanted = scores >= least
-    by_text = np.broadcast_to(np.isinf(least), scores.shape).copy()
-    rows = np.flatnonzero(wanted.any(axis=1))
-    if load_texts is not None and len(rows):
-        with_text = heads.score_plainly(_take(pieces, rows), load_texts(rows))
-        scores[rows] = np.where(wanted[rows], with_text, scores[rows])
-        by_text |= wanted
-    return Rescored(scores, by_text)
+    return Glance(scores, wanted, np.isinf(least), vectors[wanted.any(axis=1)])
 
 
-def _take(pieces: Sequence[Vectors], rows: Rows) -> Vectors:
-    """Take rows, in rising order, out of pieces that follow each other."""
-    ends = np.cumsum([len(piece) for piece in pieces])
-    cuts = np.split(rows, np.searchsorted(rows, ends[:-1]))
-    return np.concatenate(
-        [piece[cut - end + len(piece)] for piece, cut, end in zip(pieces, cuts, ends, strict=True)]
+def join_glances(glances: Sequence[Glance]) -> Glance:
+    """Join what was seen of vectors that follow each other; there is at least one."""
+    return Glance(
+        np.concatenate([each.scores for each in glances]),
+        np.concatenate([each.wanted for each in glances]),
+        glances[0].complete,
+        np.concatenate([each.vectors for each in glances]),
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from operator import eq
 
 from models.confusables import fold_confusables
 
@@ -15,6 +17,7 @@ MAX_RAW_CHARACTERS = 4 * MAX_CHARACTERS
 MAX_SENTENCES = 12
 LONGEST_REPEAT = 6  # words
 _PUNCTUATION = ".,;:!?…·|/-–—\"'()[]#*"  # noqa: RUF001 - dashes of all lengths are meant
+_ASCII_PUNCTUATION = _PUNCTUATION.encode("ascii", "ignore")
 _ORDER = re.compile(
     r"\b(?:ignore|disregard|forget)\b.{0,30}\b(?:previous|prior|above|earlier)\b.{0,20}"
     r"\b(?:instruction|prompt|rule)"
@@ -24,8 +27,13 @@ _ORDER = re.compile(
     r"|\bclassify as\b",
     re.IGNORECASE,
 )
+# One of them, in small letters, is in whatever the pattern finds (which takes a dotless i for an i).
+_ORDER_WORDS = (
+    *("ignore", "disregard", "forget", "system ", "you are a", "classify"),
+    *(f"{verb} th" for verb in ("label", "score", "mark", "flag", "tag")),
+    *("\u0131", "i\u0307"),
+)
 
-_SPACE = re.compile(r"\s+")
 _ENDING = re.compile(r"[.!?…。！？][\"'”’»)\]]*$")  # noqa: RUF001 - the curly and full-width marks are meant
 _BOUNDARY = re.compile(
     r"""(?<=[.!?…])["'”’»)\]]*\s+(?=["'“‘«(\[]*[A-Z0-9À-ÞА-Я])"""  # noqa: RUF001 - as above
@@ -53,7 +61,7 @@ def _clean(text: str) -> str:
     if not text.isprintable():
         text = "".join(_visible(character) for character in text)
     text = fold_confusables(text)
-    return _SPACE.sub(" ", text).strip()
+    return " ".join(text.split())
 
 
 def _visible(character: str) -> str:
@@ -84,33 +92,44 @@ def clean_summary(summary: str) -> str:
 
 def fold_repeats(text: str) -> str:
     """Leave one of what `text` says at least three times running: a word, or up to `LONGEST_REPEAT` words."""
-    words = text.split(" ")
-    keys = _keys(words)
-    if len(keys) - len(set(keys)) < 2:
+    small = text.casefold()
+    # A quick look first: words that are alike with punctuation stripped are so with all of it left out.
+    if text.isascii() and _longest_run(small.encode().translate(None, _ASCII_PUNCTUATION).split(b" ")) < 3:
         return text
-    for length in range(1, LONGEST_REPEAT + 1):
-        same = list(map(operator.eq, keys, keys[length:]))
-        if same.count(True) >= 2 * length:
-            words = _fold_runs(words, same, length)
-            keys = _keys(words)
+    words = text.split(" ")
+    keys = [word.strip(_PUNCTUATION) or word for word in small.split(" ")]
+    for length in range(1, min(LONGEST_REPEAT, _longest_run(keys) // 3) + 1):
+        kept = _list_kept(keys, length)
+        words, keys = [words[place] for place in kept], [keys[place] for place in kept]
     return " ".join(words)
 
 
-def _keys(words: list[str]) -> list[str]:
-    """Return what counts of each word when it is compared with others."""
-    return [word.strip(_PUNCTUATION).casefold() or word for word in words]
+def _longest_run(keys: Sequence[Hashable]) -> int:
+    """Return how many words running are each said three times or more: only there can anything be folded.
+
+    Nearly all texts have no three, for a twentieth of the time that looking for repeats takes.
+    """
+    if len(keys) < len(set(keys)) + 2:
+        return 0
+    often = {key for key, times in Counter(keys).items() if times >= 3}
+    if not often:
+        return 0
+    return max(map(len, "".join("x" if key in often else " " for key in keys).split()))
 
 
-def _fold_runs(words: list[str], same: list[bool], length: int) -> list[str]:
-    """Fold runs of `length` words; `same` tells of each word whether it is said again so far on."""
-    kept: list[str] = []
+def _list_kept(keys: list[str], length: int) -> Sequence[int]:
+    """List the places that stay when runs of `length` words are folded."""
+    same = list(map(eq, keys, keys[length:]))
+    if sum(same) < 2 * length:
+        return range(len(keys))
+    kept: list[int] = []
     place = 0
-    while place < len(words):
+    while place < len(keys):
         end = place
         while end < len(same) and same[end]:
             end += 1
         copies = (end - place) // length  # beside the first
-        kept.append(words[place])
+        kept.append(place)
         place += length * copies + 1 if copies >= 2 else 1
     return kept
 
@@ -120,7 +139,8 @@ def drop_orders(text: str) -> str:
 
     A headline is never touched, so news of such tricks keep theirs. No defence against other words for it.
     """
-    if not _ORDER.search(text):
+    small = text.casefold()
+    if not any(word in small for word in _ORDER_WORDS) or not _ORDER.search(text):
         return text
     return " ".join(sentence for sentence in _split(text) if not _ORDER.search(sentence))
 

@@ -25,6 +25,7 @@ import numpy as np
 
 from models.background import Background
 from models.encode import Encoder, Vectors
+from models.product import multiply
 from models.queries import DESCRIPTION_WEIGHT, NAME_WEIGHT, Wording
 from tocsin.errors import ModelError
 from tocsin.types import Topic
@@ -62,18 +63,25 @@ class Calibration:
 
     def log_odds(self, features: Vectors, examples: Vectors, *, has_text: bool) -> Vectors:
         """Turn features (n, topics, 4) into log-odds (n, topics) given each topic's count of examples."""
-        *weights, intercept = np.array(self.with_text if has_text else self.without_text, dtype=np.float32)
+        weights = np.array(self.with_text if has_text else self.without_text, dtype=np.float32)
         shift = _logit(self.prior) - _logit(self.base_rate)
-        return np.asarray(
-            widen_features(features, examples) @ np.array(weights) + (intercept + shift), np.float32
-        )
+        # What `widen_features` gives, weighed; each topic has weights of its own, and nothing is widened.
+        fullness = _fullness(examples)
+        own = np.tile(weights[:4], (len(fullness), 1))
+        own[:, :3] += fullness[:, None] * weights[5:8]
+        constant = fullness * weights[4] + weights[8] + np.float32(shift)
+        return np.asarray(np.einsum("ntf,tf->nt", features, own) + constant, np.float32)
 
 
 def widen_features(features: Vectors, examples: Vectors) -> Vectors:
     """Add the columns that depend on how many examples each topic has: (n, topics, len(WEIGHTS))."""
-    fullness = (examples / (examples + HALF_EXAMPLES)).astype(np.float32)[None, :, None]
+    fullness = _fullness(examples)[None, :, None]
     constant = np.broadcast_to(fullness, (*features.shape[:2], 1))
     return np.concatenate([features, constant, features[:, :, :3] * fullness], axis=2)
+
+
+def _fullness(examples: Vectors) -> Vectors:
+    return np.asarray(examples / (examples + HALF_EXAMPLES), dtype=np.float32)
 
 
 def _logit(share: float) -> float:
@@ -141,7 +149,7 @@ class TopicFeatures:
 
     def measure(self, embeddings: Vectors, texts: Sequence[str] | None = None) -> Vectors:
         """Measure `FEATURES` of unit vectors (n, d): float32 (n, topics, 4); those of words need texts."""
-        along, positives, counters = np.split(embeddings @ self._aims, self._parts, axis=1)
+        along, positives, counters = np.split(multiply(embeddings, self._aims), self._parts, axis=1)
         linear = along - self._shift
         counter = np.maximum(self._counters.nearest(counters) - self._positives.nearest(positives), 0)
         words, companions = self._measure_words(texts, linear.shape)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC
+from typing import Any
 
 import duckdb
 
-from storage.rows import BIGINT, INSTANT, TEXT, Columns, build_column, build_rows, incoming
+from storage.rows import BIGINT, INSTANT, TEXT, Columns, as_utc, build_column, build_rows, incoming
 from tocsin.types import Article, Sighting
 
 _ARTICLES: Columns = {
@@ -22,6 +24,11 @@ _ARTICLES: Columns = {
     "language": TEXT,
     "full_text": TEXT,
 }
+# Of one article, in the order in which `read_article` takes them.
+ARTICLE = (
+    "articles.article_id, articles.url, articles.title, articles.summary, articles.outlet, "
+    "articles.feed_url, articles.published_at, articles.first_seen_at, articles.language, articles.full_text"
+)
 _ENTRIES: Columns = {
     "feed_url": TEXT,
     "article_id": BIGINT,
@@ -33,6 +40,23 @@ _ENTRIES: Columns = {
     "run_id": TEXT,
 }
 _SEEN: Columns = {"key": BIGINT, "article_id": BIGINT}
+
+
+def read_article(row: Sequence[Any]) -> Article:
+    """Read a row of the columns `ARTICLE`."""
+    article_id, url, title, summary, outlet, feed_url, published_at, first_seen_at, language, full_text = row
+    return Article(
+        article_id=article_id,
+        url=url,
+        title=title,
+        summary=summary,
+        outlet=outlet,
+        feed_url=feed_url,
+        published_at=as_utc(published_at),
+        first_seen_at=first_seen_at.astimezone(UTC),
+        language=language,
+        full_text=full_text,
+    )
 
 
 def find_known(con: duckdb.DuckDBPyConnection, keys: Sequence[int]) -> dict[int, int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from storage.compact import quote, require_room
-from storage.database import CONFIG, Database, check_magic
+from storage.database import Database, check_magic, connect
 from storage.parquet import sync
 from storage.problems import explain, explain_opening
 from storage.transaction import transaction
@@ -87,7 +87,7 @@ def inspect(path: Path) -> Backup:
         raise StorageError(f"{path}: there is no such file", path=path)
     try:
         check_magic(path)
-        con = duckdb.connect(path, read_only=True, config=CONFIG)
+        con = connect(path, read_only=True)
     except (duckdb.Error, OSError, StorageCorrupt) as error:
         raise _explain_damage(error, path) from error
     try:
@@ -158,13 +158,13 @@ def copy_history(source: Path, draft: Path) -> None:
             copy = draft.with_name(draft.name + suffix)
             copy.touch(mode=0o600)
             shutil.copyfile(part, copy)
-    with duckdb.connect(":memory:", config=CONFIG) as con:
+    with connect() as con:
         con.execute(f"ATTACH {quote(draft)} AS copy; CHECKPOINT copy; DETACH copy")
 
 
 def _write_contents(draft: Path, contents: Contents, now: datetime) -> None:
     rows = [(name, count, total) for name, (count, total) in contents.items()]
-    with duckdb.connect(":memory:", config=CONFIG) as con:
+    with connect() as con:
         con.execute(f"ATTACH {quote(draft)} AS copy; USE copy")
         with transaction(con):
             drop_contents(con)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import duckdb
 
-from storage.database import CONFIG, ROW_GROUP, Database
+from storage.database import ROW_GROUP, Database, connect
 from storage.migrate import migrate
 from storage.parquet import sync
 from storage.problems import explain
@@ -85,7 +85,7 @@ def _fold_log(db: Database, path: Path) -> None:
     """Have no write-ahead log beside the file: it would be taken for the new file's."""
     with db.write():
         pass
-    with duckdb.connect(":memory:", config=CONFIG) as con:
+    with connect() as con:
         con.execute(f"ATTACH {quote(path)} AS folded; CHECKPOINT folded; DETACH folded")
     if _log_of(path).exists():
         raise StorageError(f"{_log_of(path)} could not be folded into the history", path=path)
@@ -93,7 +93,7 @@ def _fold_log(db: Database, path: Path) -> None:
 
 def _copy(path: Path, draft: Path) -> None:
     """Write a file of the newest schema with the rows of the history, in the order that they have."""
-    with duckdb.connect(":memory:", config=CONFIG) as con:
+    with connect() as con:
         con.execute("SET TimeZone = 'UTC'")
         con.execute(f"ATTACH {quote(path)} AS live (READ_ONLY)")
         con.execute(f"ATTACH {quote(draft)} AS fresh (ROW_GROUP_SIZE {ROW_GROUP}); USE fresh")

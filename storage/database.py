@@ -236,8 +236,15 @@ def _attach(con: duckdb.DuckDBPyConnection, path: Path, *, read_only: bool) -> N
         raise
 
 
+def connect(place: Path | str = ":memory:", *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """Open DuckDB as we use it; it prints nothing of its own, not even how far a slow question has come."""
+    con = duckdb.connect(place, read_only=read_only, config=CONFIG)
+    con.execute("SET enable_progress_bar = false")  # it goes to stdout, in the middle of an answer
+    return con
+
+
 def _connect() -> duckdb.DuckDBPyConnection:
-    con = duckdb.connect(":memory:", config=CONFIG)
+    con = connect()
     con.execute("SET TimeZone = 'UTC'")
     return con
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC
-from typing import Any
 
 import duckdb
 
+from storage.articles import ARTICLE, read_article
 from storage.rows import (
     BIGINT,
     BOOLEAN,
@@ -17,7 +16,6 @@ from storage.rows import (
     INTEGER,
     TEXT,
     Columns,
-    as_utc,
     build_column,
     build_rows,
     incoming,
@@ -76,11 +74,8 @@ def load_waiting(con: duckdb.DuckDBPyConnection, story_ids: Sequence[int]) -> li
     """Load the articles of these stories whose last decision was to wait for more outlets, by article."""
     with incoming(con, build_column("story_id", BIGINT, story_ids)):
         rows = con.execute(
-            """
-            SELECT
-                last.topic, last.score, last.rule, last.story_id, articles.article_id, articles.url,
-                articles.title, articles.summary, articles.outlet, articles.feed_url, articles.published_at,
-                articles.first_seen_at, articles.language, articles.full_text
+            f"""
+            SELECT last.topic, last.score, last.rule, last.story_id, {ARTICLE}
             FROM (
                 FROM decisions SEMI JOIN incoming USING (story_id)
                 QUALIFY row_number() OVER (
@@ -90,28 +85,13 @@ def load_waiting(con: duckdb.DuckDBPyConnection, story_ids: Sequence[int]) -> li
             JOIN articles ON articles.article_id = last.article_id
             WHERE last.rule IN (SELECT unnest($rules))
             ORDER BY articles.article_id, last.topic
-            """,
+            """,  # noqa: S608 - names are ours
             {"rules": sorted(WAITING_RULES)},
         ).fetchall()
-    return [_read_waiting(row) for row in rows]
-
-
-def _read_waiting(row: tuple[Any, ...]) -> Waiting:
-    topic, score, rule, story_id, article_id, url, title, summary, outlet, feed_url, *rest = row
-    published_at, first_seen_at, language, full_text = rest
-    article = Article(
-        article_id=article_id,
-        url=url,
-        title=title,
-        summary=summary,
-        outlet=outlet,
-        feed_url=feed_url,
-        published_at=as_utc(published_at),
-        first_seen_at=first_seen_at.astimezone(UTC),
-        language=language,
-        full_text=full_text,
-    )
-    return Waiting(article, topic, score, rule, story_id)
+    return [
+        Waiting(read_article(article), topic, score, rule, story_id)
+        for topic, score, rule, story_id, *article in rows
+    ]
 
 
 def _write(decision: Decision, run_id: str) -> tuple[object, ...]:

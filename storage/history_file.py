@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from storage.changes import Catalog
-from storage.database import CONFIG
+from storage.database import connect
 from storage.manifest import Manifest, save_manifest
 from storage.parquet import scan, sync
 from storage.problems import explain, explain_opening
@@ -47,7 +47,7 @@ def read_published(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             path=path,
         )
     try:
-        con = duckdb.connect(path, read_only=True, config=CONFIG)
+        con = connect(path, read_only=True)
     except duckdb.Error as error:
         raise explain_opening(error, path) from error
     try:

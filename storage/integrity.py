@@ -11,7 +11,7 @@ from typing import Literal
 import duckdb
 
 from storage.backup import read_contents
-from storage.database import CONFIG, Database
+from storage.database import Database, connect
 from storage.history_file import PARQUET, published_path, read_published
 from storage.manifest import Manifest, PublishedFile, load_manifest
 from storage.migrate import pending_migrations
@@ -139,7 +139,7 @@ def _check_published(folder: Path, counts: dict[str, int]) -> list[Finding]:
     path = published_path(folder)
     if not path.exists():
         return [Finding("published", "note", "nothing was published yet", "tocsin publish")]
-    with duckdb.connect(":memory:", config=CONFIG) as con:
+    with connect() as con:
         manifest = load_manifest(con, path)
     if manifest is None:
         return [Finding("published", "wrong", f"{path} cannot be read", "tocsin publish --full")]
@@ -159,7 +159,7 @@ def _check_place(folder: Path, manifest: Manifest) -> Finding:
 def _check_files(folder: Path, manifest: Manifest) -> Iterator[Finding]:
     """Read every Parquet file in use: its size and rows are those of the manifest."""
     root = folder / PARQUET
-    with duckdb.connect(":memory:", config=CONFIG) as con:
+    with connect() as con:
         wrong = [f"{file.name}: {why}" for file in manifest.current if (why := _judge_file(con, root, file))]
     if wrong:
         detail = f"{len(wrong)} of {len(manifest.current)} files are not as published ({wrong[0]})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from storage.rows import BIGINT, as_utc, build_column, incoming
+from storage.articles import ARTICLE, read_article
+from storage.rows import BIGINT, build_column, incoming
 from storage.scores import DIMENSIONS
 from tocsin.types import Article
 
@@ -103,40 +104,22 @@ def load_past_articles(
     con: duckdb.DuckDBPyConnection, article_ids: Sequence[int], *, with_texts: bool
 ) -> list[PastArticle]:
     """Load these articles in the order in which they were first seen; without texts, summaries are empty."""
-    texts = "articles.summary, articles.full_text" if with_texts else "'' AS summary, NULL AS full_text"
+    source = (
+        "FROM articles" if with_texts else "SELECT * REPLACE ('' AS summary, NULL AS full_text) FROM articles"
+    )
     with incoming(con, build_column("article_id", BIGINT, article_ids)):
         rows = con.execute(
             f"""
             SELECT
-                articles.article_id, articles.url, articles.title, {texts}, articles.outlet,
-                articles.feed_url, articles.published_at, articles.first_seen_at, articles.language,
                 coalesce(tied.story_id, articles.article_id),
-                coalesce(articles.first_seen_at <= feeds.baseline_at, false)
-            FROM articles
-            SEMI JOIN incoming USING (article_id)
+                coalesce(articles.first_seen_at <= feeds.baseline_at, false), {ARTICLE}
+            FROM (FROM ({source}) SEMI JOIN incoming USING (article_id)) AS articles
             LEFT JOIN story_articles AS tied ON tied.article_id = articles.article_id
             LEFT JOIN feeds ON feeds.url = articles.feed_url
             ORDER BY articles.first_seen_at, articles.article_id
             """  # noqa: S608 - the text is ours
         ).fetchall()
-    return [_read_article(row) for row in rows]
-
-
-def _read_article(row: tuple[Any, ...]) -> PastArticle:
-    article_id, url, title, summary, full_text, outlet, feed_url, published_at, seen_at, language, *rest = row
-    article = Article(
-        article_id=article_id,
-        url=url,
-        title=title,
-        summary=summary,
-        outlet=outlet,
-        feed_url=feed_url,
-        published_at=as_utc(published_at),
-        first_seen_at=seen_at.astimezone(UTC),
-        language=language,
-        full_text=full_text,
-    )
-    return PastArticle(article, *rest)
+    return [PastArticle(read_article(article), story, is_baseline) for story, is_baseline, *article in rows]
 
 
 def _numbers(found: pa.Table, column: int, kind: type[Any]) -> npt.NDArray[Any]:

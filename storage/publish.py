@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from storage.changes import Before, Catalog, Changes, find_changes
-from storage.database import CONFIG, Database
+from storage.database import Database, connect
 from storage.history_file import (
     PARQUET,
     Comments,
@@ -54,7 +54,7 @@ def publish(db: Database, *, now: datetime, full: bool = False) -> Publication:
     Raises: StorageError if it cannot be written (what was published before stays), or `Database.read`.
     """
     path = published_path(db.require_path().parent)
-    with duckdb.connect(":memory:", config=CONFIG) as con:
+    with connect() as con:
         con.execute("SET TimeZone = 'UTC'")
         try:
             old = load_manifest(con, path) or Manifest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -16,22 +16,35 @@ from storage.marks import mark_changed
 from storage.rows import incoming
 from storage.scores import DIMENSIONS, Vectors
 
-SLICE = 65_536  # embeddings at a time: 100 MB
+SLICE = 65_536  # embeddings at a time
+PIECE = 2_048  # of them in memory: what DuckDB computes with, so that no copy of more is made
 BY_VECTOR = "+vector"  # ends the name of a head that saw the vector of an article only
 
 Ids = npt.NDArray[np.int64]
 Days = npt.NDArray[np.datetime64]
 Rows = tuple[int, int]
 """The first and the last row of a slice."""
+Texts = tuple[str, str, str | None]
+"""Headline, summary and full text of an article."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """Articles with their days (datetime64[D]) and embeddings, in pieces: float32 (some, 384) each."""
+    """Articles with their days (datetime64[D])."""
 
     article_ids: Ids
     days: Days
-    vectors: tuple[Vectors, ...]
+
+
+NOTHING = Slice(np.empty(0, np.int64), np.empty(0, "datetime64[D]"))
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A small part of a slice and its embeddings, float32 (n, 384); to be looked at before the next piece."""
+
+    part: Slice
+    vectors: Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +97,29 @@ def list_slices(con: duckdb.DuckDBPyConnection, *, since: date | None) -> list[R
     return [(at, min(at + SLICE - 1, last)) for at in range(first, last + 1, SLICE)]
 
 
-def load_slice(
+def read_slice(
     con: duckdb.DuckDBPyConnection, revision: str, rows: Rows, *, since: date | None = None
-) -> Slice:
-    """Load the embeddings of `revision` in a slice; those that belong to no article are left out."""
+) -> Iterator[Piece]:
+    """Read the embeddings of `revision` in a slice; those that belong to no article are left out.
+
+    The connection is taken until the last piece.
+    """
     found = con.sql(
         "SELECT article_id, day, embedding FROM embeddings WHERE rowid BETWEEN $first AND $last "
         "AND encoder_revision = $revision AND day >= coalesce($since, DATE '0001-01-01')",
         params={"first": rows[0], "last": rows[1], "revision": revision, "since": since},
-    ).to_arrow_table()
-    vectors = tuple(_view(chunk) for chunk in found["embedding"].chunks)
-    return Slice(found["article_id"].to_numpy(), found["day"].to_numpy().astype("datetime64[D]"), vectors)
+    )
+    for batch in found.to_arrow_reader(PIECE):
+        # Copies: a column that is only looked at would keep the vectors of its piece too.
+        days = batch["day"].to_numpy(zero_copy_only=False).astype("datetime64[D]")
+        yield Piece(Slice(batch["article_id"].to_numpy().copy(), days), _view(batch["embedding"]))
+
+
+def join_slices(parts: Sequence[Slice]) -> Slice:
+    """Join slices that follow each other; there is at least one."""
+    return Slice(
+        np.concatenate([part.article_ids for part in parts]), np.concatenate([part.days for part in parts])
+    )
 
 
 def _view(chunk: Any) -> Vectors:
@@ -103,7 +128,7 @@ def _view(chunk: Any) -> Vectors:
     return np.asarray(numbers.reshape(-1, DIMENSIONS)[chunk.offset : chunk.offset + len(chunk)], np.float32)
 
 
-def load_texts(con: duckdb.DuckDBPyConnection, article_ids: Ids) -> list[tuple[str, str, str | None]]:
+def load_texts(con: duckdb.DuckDBPyConnection, article_ids: Ids) -> list[Texts]:
     """Load headline, summary and full text of stored articles, in the order of their ids."""
     with incoming(con, pa.table({"article_id": article_ids})):
         # Only the rows between the first and the last article are read: slices lie together there too.
@@ -116,8 +141,8 @@ def load_texts(con: duckdb.DuckDBPyConnection, article_ids: Ids) -> list[tuple[s
             "FROM articles SEMI JOIN incoming USING (article_id) WHERE rowid BETWEEN ? AND ?",
             [first, last],
         ).fetchall()
-    found = {article_id: texts for article_id, *texts in rows}
-    return [(title, summary, full) for title, summary, full in map(found.__getitem__, article_ids.tolist())]
+    found = {article_id: (title, summary, full_text) for article_id, title, summary, full_text in rows}
+    return list(map(found.__getitem__, article_ids.tolist()))
 
 
 def find_scored(con: duckdb.DuckDBPyConnection, topics: Sequence[str]) -> set[str]:

@@ -13,7 +13,7 @@ import duckdb
 
 from storage.backup import compare, copy_history, drop_contents, inspect, read_contents, remove_parts
 from storage.compact import quote, require_room
-from storage.database import CONFIG
+from storage.database import connect
 from storage.folder import history_path
 from storage.history_file import PARQUET, published_path
 from storage.migrate import migrate, pending_migrations
@@ -84,7 +84,7 @@ def _find_history(folder: Path) -> Path | None:
 
 def _prepare(draft: Path, *, quietly: bool) -> tuple[int, int]:
     """Check the copy once more, bring it up to date, and doubt what may have been sent since."""
-    with duckdb.connect(":memory:", config=CONFIG) as con:
+    with connect() as con:
         con.execute(f"SET TimeZone = 'UTC'; ATTACH {quote(draft)} AS copy; USE copy")
         pending_migrations(con)  # refuses what a newer Tocsin made
         before = read_contents(con)

@@ -1,9 +1,11 @@
-"""Kills a process that stores and publishes, at random moments, and counts what readers then see.
+"""Kills a process that stores and publishes, at points spread over its work; counts what readers then see.
 
     python tests/bench/prove_publishing.py [--kills 200] [--seed 1]
 
-After each kill: both files open, every run that was reported as stored is stored, every one reported as
-published is published, and what is published is one whole version. Readers ask all the while. Linux.
+Each process is left to work to its first, second or third run, to the storing or the publishing of it, and
+is killed at a random moment of that. After each kill: both files open, every run that was reported as stored
+is stored, every one reported as published is published, and what is published is one whole version. Readers
+ask all the while. Linux.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -70,13 +73,17 @@ def prove(folder, kills, rng):
     """Kill so often, and say what was found; True if nothing was wrong."""
     database = Database(history_path(folder))
     with database.write() as con:
-        con.execute("INSERT INTO topics VALUES ('t', 'v', '{}', 0.5, now(), 'r')")
+        con.execute(
+            "INSERT INTO topics (topic, version, definition, threshold, recorded_at, run_id) "
+            "VALUES ('t', 'v', '{}', 0.5, now(), 'r')"
+        )
     publish(database, now=datetime(2025, 1, 1, tzinfo=UTC))
-    wrong, begun = [], time.perf_counter()
+    wrong, begun, hit, pace = [], time.perf_counter(), Counter(), {"storing": 0.1, "publishing": 0.5}
     with _Reader(folder) as reader:
         stored = published = 0
         for kill in range(kills):
-            said = _work_until_killed(database.path, stored + 1, rng.uniform(0.0, 2.0))
+            said, doing = _work_until_killed(database.path, stored + 1, rng, pace)
+            hit[doing] += 1
             stored = max([stored, *(number for word, number in said if word == "stored")])
             published = max([published, *(number for word, number in said if word == "published")])
             stored = _check(database, folder, stored, published, wrong)
@@ -89,25 +96,36 @@ def prove(folder, kills, rng):
     publish(database, now=datetime(2035, 1, 1, tzinfo=UTC))
     _check(database, folder, stored, stored, wrong)
     files = len(list((folder / PARQUET).rglob("*.parquet")))
-    print(f"{kills} kills in {time.perf_counter() - begun:.0f} s: {stored} runs stored")
+    print(f"{kills} kills in {time.perf_counter() - begun:.0f} s, {dict(hit)}: {stored} runs stored")
     print(
         f"{reader.asked} questions of a reader, {files} files left, wrong: {len(wrong)}", *wrong[:5], sep="\n"
     )
     return not wrong
 
 
-def _work_until_killed(path, first, seconds):
+def _work_until_killed(path, first, rng, pace):
+    """Kill a worker in one of its first runs; give what it said, and what it was doing.
+
+    `pace` has the seconds of a step by its name, and learns them.
+    """
     process = subprocess.Popen(
         [sys.executable, "-c", _WORK, path, str(first)], stdout=subprocess.PIPE, text=True
     )
-    process.stdout.readline()  # it has loaded what it needs
-    timer = threading.Timer(seconds, process.kill)
-    timer.start()
-    lines = [line.split() for line in process.stdout if line.endswith("\n")]
+    said, steps = [process.stdout.readline().split()], rng.randrange(6)
+    for _ in range(steps):
+        begun, doing = time.perf_counter(), _doing(said)
+        said.append(process.stdout.readline().split())
+        pace[doing] += 0.3 * (time.perf_counter() - begun - pace[doing])
+    time.sleep(rng.uniform(0.0, pace[_doing(said)]))
+    process.kill()
+    said += [line.split() for line in process.stdout if line.endswith("\n")]
     process.wait()
     process.stdout.close()
-    timer.cancel()
-    return [(word, int(number)) for word, number in lines]
+    return [(word, int(number)) for word, number in said], _doing(said)
+
+
+def _doing(said):
+    return "publishing" if said[-1][0] == "stored" else "storing"
 
 
 def _check(database, folder, stored, published, wrong):

@@ -202,13 +202,14 @@ _KILLED = """
 import os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
+from flows import rescoring
 from flows.rescoring import RescoreRequest, rescore_history
 from models.encode import load_encoder
 from storage import rescore as stored
 from storage.database import Database
 from tocsin.types import Topic
 
-stored.SLICE = 2
+stored.SLICE, rescoring.TURN = 2, 0
 add, calls = stored.add_scores, []
 
 def die_in_the_second_transaction(*arguments, **others):
@@ -237,6 +238,41 @@ def test_killed_between_two_slices_the_same_call_completes_the_work(db, again):
         ("again", "completed"),
         ("killed", "abandoned"),
     ]
+
+
+def test_what_went_wrong_while_storing_is_what_is_said_and_nothing_is_stored_by_halves(
+    db, again, monkeypatch
+):
+    monkeypatch.setattr(stored, "SLICE", 1)
+    store, calls = stored.add_scores, []
+
+    def fail_the_second_time(*arguments, **others):
+        calls.append(1)
+        if len(calls) == 2:
+            raise StorageError("The disk is full")
+        return store(*arguments, **others)
+
+    monkeypatch.setattr(stored, "add_scores", fail_the_second_time)
+    with pytest.raises(StorageError, match="The disk is full"):
+        again(CABLES)
+    assert len(calls) == 2
+    assert in_use(db) == {}
+    assert again(CABLES).added == 6
+
+
+def test_slices_in_one_transaction_or_each_in_its_own_give_the_same(db, again, monkeypatch):
+    monkeypatch.setattr(stored, "SLICE", 2)
+    again(CABLES)
+    together = in_use(db)
+    monkeypatch.setattr(rescoring, "TURN", 0)
+    monkeypatch.setattr(stored, "PIECE", 1)
+    again(CABLES.model_copy(update={"name": "apart"}))
+    apart = in_use(db, "apart")
+    assert [score for _, _, score in map(together.get, sorted(together))] == pytest.approx(
+        [score for _, _, score in map(apart.get, sorted(apart))], abs=0.02
+    )
+    assert together.keys() == apart.keys()
+    assert again(CABLES.model_copy(update={"name": "apart"})).added == 0
 
 
 def test_articles_of_another_encoder_are_left_out_and_named(db, again, encoder):

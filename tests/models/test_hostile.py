@@ -14,7 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.confusables import fold_confusables
-from models.text import MAX_CHARACTERS, clean_text, compose_text, drop_orders, fold_repeats
+from models.text import (
+    _ORDER,
+    _PUNCTUATION,
+    LONGEST_REPEAT,
+    MAX_CHARACTERS,
+    clean_text,
+    compose_text,
+    drop_orders,
+    fold_repeats,
+)
 
 sys.path.insert(0, str(Path(__file__).parent))
 from hostile_texts import DISGUISES, INSTRUCTIONS, IRRELEVANT, NAMING, NOISE, RELEVANT
@@ -213,3 +222,59 @@ def test_what_is_said_three_times_running_is_said_once(text, folded):
 )
 def test_orders_to_a_machine_are_left_out_and_news_of_machines_stay(text, left):
     assert drop_orders(text) == left
+
+
+def fold_by_looking_everywhere(text):
+    """Fold repeats with no thought of speed: every length at every place."""
+    words = text.split(" ")
+    for length in range(1, LONGEST_REPEAT + 1):
+        keys = [word.strip(_PUNCTUATION).casefold() or word for word in words]
+        kept, place = [], 0
+        while place < len(words):
+            unit, copies = keys[place : place + length], 0
+            while keys[place + (copies + 1) * length :][:length] == unit and len(unit) == length:
+                copies += 1
+            kept.append(words[place])
+            place += length * copies + 1 if copies >= 2 else 1
+        words = kept
+    return " ".join(words)
+
+
+@given(st.lists(st.sampled_from(["Buy", "buy!", "now", "NOW", "...", "é", "the", "a"]), max_size=30))
+def test_what_is_skipped_for_speed_folds_nothing(words):
+    text = " ".join(words)
+    assert fold_repeats(text) == fold_by_looking_everywhere(text)
+
+
+_ORDERLY = (
+    *(
+        "Ignore",
+        "DISREGARD",
+        "ſystem",
+        "note",
+        "prompt",
+        ":",
+        "previous",
+        "ınstructıon",
+        "instructions",
+        "the",
+    ),
+    *(
+        "you are a",
+        "classıfıer",
+        "İgnore",
+        "label",
+        "SCORE",
+        "this",
+        "article",
+        "story",
+        "as",
+        "Classify",
+        "ſcore",
+    ),
+)
+
+
+@given(st.lists(st.sampled_from(_ORDERLY), max_size=9).map(" ".join))
+def test_no_order_is_missed_for_speed(text):
+    assert (drop_orders(text) == text) is (_ORDER.search(text) is None)

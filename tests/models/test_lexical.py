@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.lexical import Lexicon, build_lexicon, split_terms
+from models.lexical import Lexicon, TermTable, build_lexicon, split_terms
+from models.queries import Wording
+from tocsin.types import Topic
 
 TEXTS = ["Chips for China", "Chips for Europe", "chips, chips and rivers", "Rivers rise"]
 
@@ -58,3 +60,27 @@ def test_a_megabyte_costs_what_a_page_does():
     terms = split_terms("chips " * 200_000)
     assert len(terms) < 2_000
     assert time.process_time() - started < 0.1
+
+
+def test_terms_in_many_texts_are_counted_as_those_of_each_are():
+    words = ("chips", "china", "for", "rivers", "rise", "x1", "unknown")
+    terms = ("chips", "chips for", "for", "for china", "rise chips", "rivers", "x1 x1")
+    table, lexicon = TermTable(terms), Lexicon(terms, np.ones(len(terms), np.float32))
+    rng = np.random.default_rng(3)
+    texts = [" ".join(rng.choice(words, rng.integers(0, 9))) for _ in range(300)]
+    found = table.count(texts)
+    for number, text in enumerate(texts):
+        said = split_terms(text)
+        mine = found.texts == number
+        counted = dict(zip((terms[row] for row in found.rows[mine]), found.times[mine].tolist(), strict=True))
+        assert counted == {term: said.count(term) for term in terms if term in said}
+    assert lexicon.project([], np.ones((len(terms), 2), np.float32)).shape == (0, 2)
+
+
+def test_the_wording_of_topics_projects_texts_as_it_weighs_them():
+    topic = Topic(name="zyx_cables", description="Zyx chips for the sea.")
+    wording = Wording(build_lexicon(TEXTS, least=1), [topic])
+    weights = np.random.default_rng(0).normal(size=(wording.size, 3)).astype(np.float32)
+    texts = [*TEXTS, "", "Zyx zyx chips for cables", "zyx"]
+    wanted = [values @ weights[rows] for rows, values in map(wording.weigh, texts)]
+    np.testing.assert_allclose(wording.project(texts, weights), wanted, atol=1e-5)

@@ -9,10 +9,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from storage.alerts import store_alerts
+from storage.articles import store_articles
 from storage.database import FILE_NAME, Database
-from tocsin.types import Alert, Article, Reason, Sighting, Topic
+from storage.scores import ScoreBlock, store_embeddings, store_scores
+from storage.stories import store_ties
+from storage.topics import record_topics
+from tocsin.types import Alert, Article, Reason, Sighting, StoryTie, Topic
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2025, 1, 27, 12, 0, tzinfo=UTC)
@@ -200,3 +206,43 @@ def make_topic() -> Callable[..., Topic]:
         return Topic(**{"name": name, "description": "Limits on technology that crosses borders.", **changes})
 
     return make
+
+
+@pytest.fixture
+def history(database, make_article, make_sighting, make_topic, make_alert, now):
+    """An article a day for 400 days, every third a match; 390 rang, 391 is labelled."""
+    ids = list(range(400))
+    articles = [
+        make_article(number, first_seen_at=now - number * timedelta(days=1), outlet=f"Outlet {number % 3}")
+        for number in ids
+    ]
+    topic = make_topic("chips")
+    values = np.array([[0.9 if number % 3 == 0 else 0.1] for number in ids], np.float32)
+    older = make_topic("chips", description="Another one.")
+    with database.write() as con:
+        record_topics(con, [topic], run_id="run", now=now)
+        sightings = [make_sighting(number, seen_at=now - number * timedelta(days=1)) for number in ids]
+        store_articles(con, "run", articles=articles, sightings=sightings, keys={n + 1000: n for n in ids})
+        store_embeddings(con, "enc", ids, np.eye(400, 384, dtype=np.float32) + 0.01)
+        for used, at in ((older, now - 300 * timedelta(days=1)), (topic, now - 299 * timedelta(days=1))):
+            store_scores(con, ScoreBlock(ids, ["chips"], [used.version], "enc", ["h"], values), at)
+        store_ties(con, "run", [StoryTie(number, number - number % 2) for number in ids])
+        store_alerts(
+            con,
+            "run",
+            [make_alert("alert-1", article_id=390, story_id=390, decided_at=now - 390 * timedelta(days=1))],
+        )
+        con.execute("INSERT INTO labels VALUES (391, 'chips', true, 'U1', now(), '#policy', 'alert-1')")
+        con.execute(
+            "INSERT INTO fetches (run_id, feed_url, fetched_at, outcome, received_bytes, seconds, entries, "
+            "new_articles) SELECT 'run-' || range, 'f', $now - to_days(range::INTEGER), 'new', 1, 1, 1, 1 "
+            "FROM range(400)",
+            {"now": now},
+        )
+        con.execute(
+            "INSERT INTO decisions SELECT range, 'chips', '#policy', 'run', $now - to_days(range::INTEGER), "
+            "'rule', "
+            "false, 0.9, 0.5, NULL, 1, range, NULL, NULL, 'v', 'why' FROM range(400)",
+            {"now": now},
+        )
+    return database

@@ -212,6 +212,32 @@ ROWS = {
             "attempts": 1,
         }
     ],
+    "learning": [
+        {
+            "topic": "chips",
+            "uses_labels": True,
+            "decided_at": WHEN,
+            "decided_by": "an analyst",
+            "report": None,
+        }
+    ],
+    "spikes": [
+        {
+            "alert_id": "alert-3",
+            "topic": "chips",
+            "channel": "#policy",
+            "run_id": "run-1",
+            "decided_at": WHEN,
+            "began_at": WHEN - timedelta(hours=6),
+            "hours": 6,
+            "matches": 9,
+            "usual": 1.5,
+            "z_score": 4.2,
+            "outlets": 2,
+            "terms": ["licences"],
+            "stories": "[]",
+        }
+    ],
 }
 
 

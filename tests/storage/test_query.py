@@ -1,13 +1,19 @@
 """People's SQL: answered whole, refused clearly, never able to change the history."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from storage.database import Database
+from storage.publish import publish
 from storage.query import run_query
 from storage.runs import start_run
 from tocsin.errors import QueryError, StorageBusy, StorageError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module", params=["memory", "file"])
@@ -73,3 +79,25 @@ def test_a_held_or_missing_history_is_not_blamed_on_the_query(database, hold, tm
     with pytest.raises(StorageError) as caught:
         run_query(Database(tmp_path / "none.duckdb"), "SELECT 1")
     assert type(caught.value) is StorageError
+
+
+_SLOW = """
+import sys
+from pathlib import Path
+from storage.database import Database
+from storage.query import query_published, run_query
+
+folder = Path(sys.argv[1])
+slow = "SELECT count(*) FROM range(400000000) AS r(i) WHERE hash(i) = 3"
+print(run_query(Database(folder / "tocsin.duckdb"), slow).rows, query_published(folder, slow).rows)
+"""
+
+
+def test_a_slow_question_prints_nothing_but_its_answer(database, now):
+    with database.write() as con:
+        start_run(con, "run", "monitor", now=now)
+    publish(database, now=now)
+    said = subprocess.run(
+        [sys.executable, "-c", _SLOW, database.path.parent], cwd=ROOT, capture_output=True, check=True
+    )
+    assert said.stdout == b"[(0,)] [(0,)]\n"

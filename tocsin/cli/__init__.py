@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 
 from tocsin import __version__
+from tocsin.cli.priority import give_way, is_reader
 from tocsin.errors import TocsinError
 from tocsin.tuning import relax_collection
 
@@ -66,6 +67,8 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; exit with 0, 1 (failed) or 2 (bad usage)."""
     relax_collection()
+    if is_reader(sys.argv[1:]):
+        give_way()
     try:
         cli.main(standalone_mode=False)
     except click.exceptions.Exit as wanted:
