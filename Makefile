@@ -13,6 +13,10 @@ EVAL ?= ../shared/eval
 UV_LOCK := $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --native-tls --upgrade
 
+# pip 23 looks for `sqlalchemy[asyncio]`, which Prefect wants, among all versions unless that name is pinned too.
+PIN_EXTRA := awk '{print} /^sqlalchemy==/{b=1; t=""} b{t=t $$0 "\n"; if ($$0 !~ /\\$$/){ \
+	sub(/^sqlalchemy/, "sqlalchemy[asyncio]", t); printf "%s", t; b=0}}'
+
 .PHONY: help run test check gate format lock encoder emulator bench bench-history bench-latency bench-poll \
 	bench-prefect bench-readers bench-rescore bench-size bench-topics prove-delivery prove-publishing screenshots browser clean
 
@@ -44,6 +48,8 @@ lock: ## Resolve the dependencies again and rewrite both lock files
 	@test -x $(VENV)-lock/bin/uv || { $(PYTHON) -m venv $(VENV)-lock && $(VENV)-lock/bin/pip --quiet install uv; }
 	@$(UV_LOCK) --group install -o requirements.lock
 	@$(UV_LOCK) --group install --group dev -c requirements.lock -o requirements-dev.lock
+	@for lock in requirements.lock requirements-dev.lock; do \
+	  $(PIN_EXTRA) $$lock > $$lock.new && mv $$lock.new $$lock; done
 
 encoder: $(VENV)-torch/.ready ## Fine-tune, build and fit all that is shipped again (takes torch, the data in EVAL and an hour)
 	@$(VENV)-torch/bin/python -m models.fine_tune --data $(EVAL) --out build/tuned
