@@ -12,9 +12,11 @@ from pathlib import Path
 import duckdb
 
 from storage.database import ROW_GROUP, Database, connect
+from storage.lake import is_lake
 from storage.migrate import migrate
 from storage.parquet import sync
 from storage.problems import explain
+from storage.tend import tend
 from storage.transaction import transaction
 from tocsin.errors import StorageError
 
@@ -36,6 +38,9 @@ def compact(db: Database) -> Compaction:
     Raises: StorageError if it cannot be written or differs (the history stays as it is), or `Database.write`.
     """
     path = db.require_path()
+    if is_lake(path):
+        tend(db)
+        return Compaction(0, 0)
     remove_drafts(path)
     _fold_log(db, path)
     before = path.stat().st_size

@@ -11,16 +11,19 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 
+from storage.lake import NAME, attach_lake, is_lake
 from storage.migrate import migrate, pending_migrations
 from storage.problems import corrupt, explain, explain_opening
 from storage.transaction import transaction
+from storage.turns import take_turn
 from tocsin.errors import StorageBusy, StorageError
+from tocsin.place import read_lake
 
 log = logging.getLogger(__name__)
 
@@ -71,10 +74,18 @@ class Database:
         Creates folder and file where they are missing.
         Raises: StorageBusy, StorageCorrupt, StorageError.
         """
-        with self._in_use(read_only=False) as con, self._explained():
+        with self.alone() as con, transaction(con):
+            yield con
+
+    @contextmanager
+    def alone(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Open for statements that make transactions of their own, as no other writer; for maintenance.
+
+        Raises: StorageBusy, StorageCorrupt, StorageError.
+        """
+        with self._in_use(read_only=False) as con, self._explained(), self._writing_alone(con):
             migrate(con)
-            with transaction(con):
-                yield con
+            yield con
 
     @contextmanager
     def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -97,6 +108,12 @@ class Database:
         with self._in_use(read_only=True) as con, self._explained(), transaction(con, read_only=True):
             yield con
 
+    def close(self) -> None:
+        """Let go of what is kept open between uses; the next use opens it again."""
+        if self._engine is not None:
+            self._close(self._engine)
+            self._engine = None
+
     def require_history(self) -> None:
         """Raise StorageError if there is no history yet."""
         if self.path is not None and not self.path.exists():
@@ -104,6 +121,12 @@ class Database:
                 f"{self.path} does not exist: there is no history yet. Make one with `tocsin monitor`.",
                 path=self.path,
             )
+
+    def _writing_alone(self, con: duckdb.DuckDBPyConnection) -> AbstractContextManager[None]:
+        """Take the writers' turn of a DuckLake; who has a file open for writing is alone anyway."""
+        if self.path is None or not is_lake(self.path):
+            return nullcontext()
+        return take_turn(con, read_lake(self.path), wait=self._wait)
 
     def _update_schema(self) -> None:
         """Bring an older file up to date, once: files never go back."""
@@ -122,8 +145,8 @@ class Database:
             con = self._memory or self._open_patiently(read_only=read_only)
             try:
                 yield con
-            except BaseException:
-                self._close(con)
+            except BaseException as error:
+                self._give_up(con, error)
                 raise
             self._release(con)
 
@@ -147,6 +170,8 @@ class Database:
 
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         path = self.require_path()
+        if is_lake(path):
+            return self._open_lake(path)
         try:
             if not read_only and not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,6 +183,23 @@ class Database:
         except (duckdb.Error, OSError) as error:
             raise explain_opening(error, path) from error
 
+    def _open_lake(self, path: Path) -> duckdb.DuckDBPyConnection:
+        """Take the open DuckLake, or open it; each transaction sees what others committed before it."""
+        if self._engine is not None:
+            con, self._engine = self._engine, None
+            return con
+        con = _connect()
+        try:
+            attach_lake(con, read_lake(path))
+            con.execute(f"USE {NAME}")
+        except (duckdb.Error, OSError) as error:
+            con.close()
+            raise explain(error, path) from error
+        except BaseException:
+            con.close()
+            raise
+        return con
+
     def require_path(self) -> Path:
         """Give the path of the file; StorageError if the database is in memory."""
         if self.path is None:
@@ -168,6 +210,9 @@ class Database:
         """Let go of the file; DuckDB itself is kept: to start it takes four times as long."""
         if con is self._memory:
             return
+        if is_lake(self.path):  # nobody waits for it
+            self._engine = con
+            return
         try:
             con.execute(f"USE memory; DETACH {_HISTORY}")
         except duckdb.Error as error:
@@ -175,6 +220,16 @@ class Database:
             self._close(con)
         else:
             self._engine = con
+
+    def _give_up(self, con: duckdb.DuckDBPyConnection, error: BaseException) -> None:
+        """Close after an error; a DuckLake stays open if the error was not the database's own."""
+        is_others = isinstance(error, Exception) and not isinstance(error, duckdb.Error | StorageError)
+        if is_lake(self.path) and is_others:
+            with suppress(duckdb.Error):
+                con.unregister("incoming")
+            self._engine = con
+        else:
+            self._close(con)
 
     def _close(self, con: duckdb.DuckDBPyConnection) -> None:
         if con is self._memory:

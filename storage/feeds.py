@@ -163,12 +163,9 @@ def record_warnings(
         for each in unique.values()
     ]
     with incoming(con, build_rows(_WARNINGS, rows)):
-        inserted = con.execute(
-            f"INSERT INTO feed_warnings ({_WARNING_NAMES}) "  # noqa: S608 - names are ours
-            f"SELECT {_WARNING_NAMES} FROM incoming ANTI JOIN feed_warnings USING (warning_id) "
-            "RETURNING warning_id"
-        ).fetchall()
-    fresh = {warning_id for (warning_id,) in inserted}
+        new = "FROM incoming ANTI JOIN feed_warnings USING (warning_id)"
+        fresh = {name for (name,) in con.execute(f"SELECT warning_id {new}").fetchall()}
+        con.execute(f"INSERT INTO feed_warnings ({_WARNING_NAMES}) SELECT {_WARNING_NAMES} {new}")
     return [warning for warning in unique.values() if warning.warning_id in fresh]
 
 

@@ -12,15 +12,19 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from storage.database import FILE_NAME
+from storage.lake import is_lake
+from storage.move import write_file
 from tocsin.errors import StorageBusy, StorageError
+from tocsin.place import LAKE_NAME
 
 LOCK_NAME = "run.lock"
 DEFAULT_WAIT = timedelta(seconds=60)
 
 
 def history_path(folder: Path) -> Path:
-    """Give the path of the history in a data folder."""
-    return folder / FILE_NAME
+    """Give the path of the history in a data folder: its file, or what says in which DuckLake it lies."""
+    lake = folder / LAKE_NAME
+    return lake if lake.exists() else folder / FILE_NAME
 
 
 @contextmanager
@@ -61,6 +65,11 @@ def throwaway_copy(path: Path) -> Iterator[Path]:
     Hold the folder's lock: nobody may write while it is copied.
     """
     with tempfile.TemporaryDirectory(prefix="tocsin-") as folder:
+        if is_lake(path):
+            copy = Path(folder) / FILE_NAME
+            write_file(path, copy)
+            yield copy
+            return
         for part in (path, path.with_name(f"{path.name}.wal")):
             if part.exists():
                 shutil.copyfile(part, Path(folder) / part.name)

@@ -11,7 +11,9 @@ import duckdb
 
 from storage.changes import Catalog
 from storage.database import connect
+from storage.lake import ARRAYS, speaks_lake, view_comments
 from storage.manifest import Manifest, save_manifest
+from storage.migrate import load_migrations
 from storage.parquet import scan, sync
 from storage.problems import explain, explain_opening
 from storage.published_tables import DERIVED
@@ -66,7 +68,7 @@ def read_catalog(con: duckdb.DuckDBPyConnection) -> Catalog:
         "SELECT table_name, column_name, data_type FROM duckdb_columns() "
         "WHERE database_name = current_database() AND NOT internal ORDER BY table_name, column_index"
     ).fetchall():
-        columns.setdefault(name, []).append((column, kind))
+        columns.setdefault(name, []).append((column, ARRAYS.get((name, column), kind)))
     views = con.execute(
         "SELECT view_name, sql FROM duckdb_views() "
         "WHERE database_name = current_database() AND NOT internal ORDER BY view_oid"
@@ -89,6 +91,9 @@ def read_comments(con: duckdb.DuckDBPyConnection) -> Comments:
         "WHERE database_name = current_database() AND comment IS NOT NULL"
     ).fetchall():
         found[name][1][column] = comment
+    if speaks_lake(con):
+        for (view, column), text in view_comments(each.sql for each in load_migrations()).items():
+            found[view][1][column] = text
     return found
 
 

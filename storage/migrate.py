@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from storage.lake import adapt, find_views, speaks_lake
 from storage.transaction import transaction
 from tocsin.errors import StorageError
 
@@ -88,8 +89,9 @@ def migrate(con: duckdb.DuckDBPyConnection, migrations: Sequence[Migration] | No
 def _apply(con: duckdb.DuckDBPyConnection, pending: Sequence[Migration], *, has_ledger: bool) -> None:
     if not has_ledger:
         con.execute(_LEDGER)
+    views = find_views(migration.sql for migration in load_migrations()) if speaks_lake(con) else None
     for migration in pending:
-        con.execute(migration.sql)
+        con.execute(migration.sql if views is None else adapt(migration.sql, views))
         con.execute(
             "INSERT INTO schema_migrations VALUES (?, ?, ?, now())",
             [migration.number, migration.name, migration.checksum],

@@ -11,7 +11,7 @@ from tocsin.errors import StorageBusy, StorageCorrupt, StorageError
 
 _BUSY = re.compile(
     r"could not set lock|conflicting lock|different configuration than existing"
-    r"|being used by another process|unique file handle conflict",
+    r"|being used by another process|unique file handle conflict|database is locked|transaction conflict",
     re.IGNORECASE,
 )
 _CORRUPT = re.compile(

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from storage.marks import mark_changed
+from storage.newest import turn_newest
 from storage.rows import incoming
 from storage.scores import DIMENSIONS, Vectors
 
@@ -105,7 +105,8 @@ def read_slice(
     The connection is taken until the last piece.
     """
     found = con.sql(
-        "SELECT article_id, day, embedding FROM embeddings WHERE rowid BETWEEN $first AND $last "
+        "SELECT article_id, day, CAST(embedding AS FLOAT[384]) AS embedding "
+        "FROM embeddings WHERE rowid BETWEEN $first AND $last "
         "AND encoder_revision = $revision AND day >= coalesce($since, DATE '0001-01-01')",
         params={"first": rows[0], "last": rows[1], "revision": revision, "since": since},
     )
@@ -199,24 +200,20 @@ def build_scores(part: Slice, values: Vectors, *, by_text: npt.NDArray[np.bool_]
 
 
 def _put_in_use(con: duckdb.DuckDBPyConnection, facts: dict[str, object]) -> None:
-    changed = con.execute(
-        """
-        UPDATE scores SET is_newest = NOT scores.is_newest
-        FROM (
+    turn_newest(
+        con,
+        """(
             SELECT incoming.article_id, coalesce(held.head, '') AS head
             FROM incoming LEFT JOIN temp.held ON held.article_id = incoming.article_id
-        ) AS wanted
-        WHERE scores.topic = $topic AND scores.day BETWEEN CAST($first AS DATE) AND CAST($last AS DATE)
+        ) AS wanted""",
+        """scores.topic = $topic AND scores.day BETWEEN CAST($first AS DATE) AND CAST($last AS DATE)
             AND scores.article_id = wanted.article_id
             AND scores.is_newest <> (
                 scores.topic_version = $version AND scores.encoder_revision = $revision
                 AND scores.head = wanted.head
-            )
-        RETURNING scores.day
-        """,
+            )""",
         {name: value for name, value in facts.items() if name != "head"},
-    ).fetchnumpy()
-    mark_changed(con, "scores", np.unique(changed["day"].astype("datetime64[M]")).astype(str).tolist())
+    )
 
 
 def _insert(con: duckdb.DuckDBPyConnection, scorer: Scorer, now: datetime, source: str) -> int:

@@ -16,6 +16,7 @@ from storage.compact import quote, require_room
 from storage.database import connect
 from storage.folder import history_path
 from storage.history_file import PARQUET, published_path
+from storage.lake import is_lake
 from storage.migrate import migrate, pending_migrations
 from storage.parquet import sync
 from storage.problems import explain
@@ -52,6 +53,12 @@ def restore(source: Path, folder: Path, *, force: bool = False, quietly: bool = 
     Tocsin, or the folder cannot be written; the folder is as it was then.
     """
     path = history_path(folder)
+    if is_lake(path):
+        raise StorageError(
+            f"{path}: a backup is restored into a file: choose an empty folder (--data), "
+            "then move it with `tocsin migrate`",
+            path=path,
+        )
     backup = inspect(source)
     if not force and (found := _find_history(folder)):
         raise StorageError(

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from storage.marks import mark_changed
+from storage.newest import turn_newest
 from storage.rows import BIGINT, build_column, incoming
 from tocsin.errors import StorageError
 
@@ -119,19 +119,15 @@ def store_scores(con: duckdb.DuckDBPyConnection, block: ScoreBlock, now: datetim
     Raises: StorageError if an article is not stored.
     """
     with incoming(con, _flatten(block)):
-        changed = con.execute(
-            """
-            UPDATE scores SET is_newest = NOT scores.is_newest
-            FROM incoming
-            WHERE scores.article_id = incoming.article_id AND scores.topic = incoming.topic
+        turn_newest(
+            con,
+            "incoming",
+            """scores.article_id = incoming.article_id AND scores.topic = incoming.topic
                 AND scores.is_newest <> (
                     scores.topic_version = incoming.topic_version
                     AND scores.encoder_revision = incoming.encoder_revision AND scores.head = incoming.head
-                )
-            RETURNING scores.day
-            """
-        ).fetchnumpy()
-        mark_changed(con, "scores", np.unique(changed["day"].astype("datetime64[M]")).astype(str).tolist())
+                )""",
+        )
         con.execute(
             f"""
             INSERT INTO scores ({_SAME_SCORE}, score, scored_at, day, is_newest)

@@ -33,6 +33,7 @@ from pydantic_settings import (
 )
 
 from tocsin.errors import SettingsError
+from tocsin.place import bind_lake, is_lake_url, split_place
 from tocsin.topic import Sensitivity
 
 Network = IPv4Network | IPv6Network
@@ -44,6 +45,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TOCSIN_", extra="forbid", frozen=True)
 
     data: Path = Field(Path("data"), description="Data folder: the database, Prefect's state and the log.")
+    lake: str | None = Field(
+        None,
+        description="DuckLake that holds the history instead of a file in the data folder. Unset: the file.",
+    )
     feeds: Annotated[tuple[str, ...] | None, NoDecode] = Field(
         None, description="Feeds to poll when none are given: OPML files or URLs, separated by commas."
     )
@@ -145,6 +150,17 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Level of the log file."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_place(cls, values: Any) -> Any:
+        """Take a DuckLake's URL apart: the local folder is `data`, the rest is `lake`."""
+        if is_lake_url(str(values.get("data", ""))):
+            address, folder = split_place(str(values["data"]))
+            return values | {"data": folder, "lake": str(address)}
+        if values.get("lake"):
+            return values | {"lake": str(split_place(values["lake"])[0])}
+        return values | {"lake": None}
 
     @field_validator(
         "feeds",
@@ -275,17 +291,22 @@ def _toml_file() -> Path:
 def load_settings(**overrides: object) -> Settings:
     """Read the environment and the TOML file; `overrides` (not None) win.
 
+    A DuckLake's address is kept in the data folder then: there everybody finds the history by it.
+
     Raises:
         SettingsError: naming every wrong setting, and never a secret's value.
     """
     given = {key: value for key, value in overrides.items() if value is not None}
     try:
-        return Settings(**given)  # type: ignore[arg-type]  # pydantic checks the values, that is its work
+        settings = Settings(**given)  # type: ignore[arg-type]  # pydantic checks the values, that is its work
     except ValidationError as error:
         problems = "; ".join(f"{_name(item['loc'])}: {item['msg']}" for item in error.errors())
         raise SettingsError(f"Settings: {problems}") from None
     except ValueError as error:  # tomllib's, for a file that is not TOML
         raise SettingsError(f"{_toml_file()}: {error}") from error
+    if settings.lake:
+        bind_lake(settings.data, split_place(settings.lake)[0])
+    return settings
 
 
 def _name(location: tuple[int | str, ...]) -> str:

@@ -1,6 +1,8 @@
 """Real databases, records to put into them, and other processes that hold the file."""
 
+import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import Phase, settings
 
 from storage.alerts import store_alerts
 from storage.articles import store_articles
@@ -18,10 +21,19 @@ from storage.database import FILE_NAME, Database
 from storage.scores import ScoreBlock, store_embeddings, store_scores
 from storage.stories import store_ties
 from storage.topics import record_topics
+from tocsin.place import LAKE_NAME, LakeAddress, bind_lake
 from tocsin.types import Alert, Article, Reason, Sighting, StoryTie, Topic
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2025, 1, 27, 12, 0, tzinfo=UTC)
+
+ON_DUCKLAKE = os.environ.get("TOCSIN_TEST_STORAGE") == "ducklake"  # docs/ducklake.md
+
+if ON_DUCKLAKE:  # an example costs a hundred times what it does in memory
+    settings.register_profile(
+        "ducklake", max_examples=5, deadline=None, phases=[Phase.explicit, Phase.generate]
+    )
+    settings.load_profile("ducklake")
 
 _HOLD = """
 import duckdb, sys
@@ -56,14 +68,28 @@ def now() -> datetime:
     return NOW
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out, on DuckLake, what is about the file: the marker says why."""
+    for item in items:
+        if ON_DUCKLAKE and (about := item.get_closest_marker("duckdb_file")):
+            item.add_marker(pytest.mark.skip(reason=f"about the DuckDB file: {about.args[0]}"))
+
+
+def make_lake(folder: Path, lake: Path) -> Path:
+    """Bind a data folder to a DuckLake with a SQLite catalog; give the path of its history."""
+    bind_lake(folder, LakeAddress("sqlite", str(lake / "catalog.sqlite"), str(lake / "parquet")))
+    return folder / LAKE_NAME
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "data" / FILE_NAME
+    return tmp_path / "data" / (LAKE_NAME if ON_DUCKLAKE else FILE_NAME)
 
 
 @pytest.fixture(scope="session")
 def _empty_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / FILE_NAME
+    folder = tmp_path_factory.mktemp("template")
+    path = make_lake(folder, folder / "lake") if ON_DUCKLAKE else folder / FILE_NAME
     with Database(path).write():
         pass
     return path
@@ -73,12 +99,32 @@ def _empty_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def database(path: Path, _empty_history: Path) -> Database:
     """A history on a file that gives up at once when it is held."""
     path.parent.mkdir()
-    shutil.copy(_empty_history, path)
+    if ON_DUCKLAKE:
+        _copy_lake(_empty_history.parent, path.parent)
+    else:
+        shutil.copy(_empty_history, path)
     return Database(path, wait=timedelta(0))
 
 
+def _copy_lake(template: Path, folder: Path) -> None:
+    """Copy an empty DuckLake; its catalog says where its Parquet files are."""
+    make_lake(folder, folder / "lake")
+    (folder / "lake").mkdir()
+    with sqlite3.connect(template / "lake" / "catalog.sqlite") as source:
+        with sqlite3.connect(folder / "lake" / "catalog.sqlite") as target:
+            source.backup(target)
+            place = f"{folder / 'lake' / 'parquet'}/"
+            target.execute("UPDATE ducklake_metadata SET value = ? WHERE key = 'data_path'", [place])
+            target.commit()
+        target.close()
+    source.close()
+
+
 @pytest.fixture(scope="module")
-def _memory() -> Database:
+def _memory(tmp_path_factory: pytest.TempPathFactory) -> Database:
+    if ON_DUCKLAKE:
+        folder = tmp_path_factory.mktemp("lake")
+        return Database(make_lake(folder, folder / "lake"))
     return Database(None)
 
 

@@ -22,6 +22,8 @@ from storage.publish import publish
 from storage.restore import ASIDE, restore
 from tocsin.errors import StorageCorrupt, StorageError
 
+pytestmark = pytest.mark.duckdb_file("it copies the file and restores into one")
+
 
 def test_a_backup_restored_elsewhere_is_the_same_history(history, now, tmp_path):
     done = back_up(history, tmp_path / "b.duckdb", now=now)

@@ -7,6 +7,8 @@ import pytest
 
 from storage.database import Database
 
+pytestmark = pytest.mark.duckdb_file("a killed writer leaves a log beside it")
+
 _WRITE_ON_AND_ON = """
 import itertools, sys
 from datetime import UTC, datetime

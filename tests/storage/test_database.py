@@ -20,6 +20,8 @@ from storage.runs import start_run
 from tocsin.errors import StorageBusy, StorageCorrupt, StorageError
 from tocsin.types import Delivery
 
+pytestmark = pytest.mark.duckdb_file("its locks, bytes and blocks")
+
 ENTRIES = {
     "write": lambda database, now: database.write().__enter__(),
     "read": lambda database, now: database.read().__enter__(),

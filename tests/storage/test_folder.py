@@ -8,6 +8,8 @@ from storage.database import Database
 from storage.folder import history_path, lock_data_folder, throwaway_copy
 from tocsin.errors import StorageBusy, StorageError
 
+pytestmark = pytest.mark.duckdb_file("its name, and copies of it")
+
 HOLD = """
 import sys
 from pathlib import Path

@@ -16,6 +16,8 @@ from storage.integrity import check_history
 from storage.migrate import load_migrations
 from storage.publish import publish
 
+pytestmark = pytest.mark.duckdb_file("old files")
+
 # Histories in the world were made by these, so their text never changes again.
 RELEASED = {
     1: "1be4880a1e85b254",

@@ -25,6 +25,7 @@ _COMMANDS = {
     "import": "import_",
     "label": "label",
     "learn": "learn",
+    "migrate": "migrate",
     "monitor": "monitor",
     "preview": "preview",
     "prune": "prune",

@@ -1,0 +1,112 @@
+"""What DuckLake needs that a DuckDB file does not: its extensions, its address, its dialect.
+
+It lacks fixed-size arrays, RETURNING and comments on the columns of views; all else is the same SQL.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import duckdb
+
+from tocsin.errors import StorageError
+from tocsin.place import LAKE_NAME, LakeAddress
+
+NAME = "lake"  # what an attached DuckLake is called: by it a connection is known to speak its dialect
+INLINED = 200  # rows; smaller writes stay in the catalog until `compact`, instead of a Parquet file each
+_BUSY_MS = 10_000  # how long SQLite waits for who commits
+_ARRAY = re.compile(r"\b(FLOAT|TINYINT)\[\d+\]")
+_VIEW = re.compile(r"^CREATE (?:OR REPLACE )?VIEW (\w+)", re.MULTILINE)
+_COLUMN_COMMENT = re.compile(
+    r"^COMMENT ON COLUMN (\w+)\.(\w+) IS\s+'((?:[^']|'')*)'\s*;[ \t]*$", re.MULTILINE
+)
+
+ARRAYS: Mapping[tuple[str, str], str] = {("embeddings", "embedding"): "FLOAT[384]"}
+"""Columns that are arrays in a file and lists in a DuckLake."""
+
+_ADVICE = (
+    "A history in DuckLake needs DuckDB 1.5.5 with its extensions (here is DuckDB {version}). "
+    "Install tocsin[ducklake] into an environment of its own, as docs/ducklake.md says."
+)
+
+
+def is_lake(path: Path | None) -> bool:
+    """Tell whether a history's path stands for a DuckLake."""
+    return path is not None and path.name == LAKE_NAME
+
+
+def speaks_lake(con: duckdb.DuckDBPyConnection) -> bool:
+    """Tell whether the database in use is a DuckLake."""
+    [(name,)] = con.execute("SELECT current_database()").fetchall()
+    return bool(name == NAME)
+
+
+def attach_lake(con: duckdb.DuckDBPyConnection, address: LakeAddress, name: str = NAME) -> None:
+    """Attach a DuckLake, made if it is not there.
+
+    Raises: StorageError if DuckDB has not the extensions; nothing is fetched from anywhere.
+    """
+    load_extensions(con, address)
+    options = [f"DATA_PATH {quote(address.data)}", f"DATA_INLINING_ROW_LIMIT {INLINED}"]
+    if address.kind == "sqlite":
+        Path(address.catalog).parent.mkdir(parents=True, exist_ok=True)
+        options += ["META_JOURNAL_MODE 'WAL'", f"META_BUSY_TIMEOUT {_BUSY_MS}"]  # readers never wait
+    if "://" not in address.data:
+        Path(address.data).mkdir(parents=True, exist_ok=True)
+    place = f"ducklake:{address.kind}:{address.catalog}"
+    con.execute(f"ATTACH {quote(place)} AS {name} ({', '.join(options)})")
+
+
+def load_extensions(con: duckdb.DuckDBPyConnection, address: LakeAddress) -> None:
+    """Load what this DuckLake needs, from packages that were installed with Python's own means."""
+    names = ["ducklake", f"{address.kind}_scanner"]
+    if "://" in address.data:
+        names.append("httpfs")
+    for name in names:
+        con.execute(f"LOAD {quote(str(_find_extension(name)))}")
+
+
+def adapt(sql: str, views: Iterable[str]) -> str:
+    """Write a migration as DuckLake knows it: arrays become lists, columns of `views` get no comments."""
+    named = frozenset(views)
+
+    def keep(match: re.Match[str]) -> str:
+        return "" if match[1] in named else match[0]
+
+    return _ARRAY.sub(r"\1[]", _COLUMN_COMMENT.sub(keep, sql))
+
+
+def find_views(migrations: Iterable[str]) -> frozenset[str]:
+    """Find the names of all views that migrations make."""
+    return frozenset(name for sql in migrations for name in _VIEW.findall(sql))
+
+
+def view_comments(migrations: Iterable[str]) -> dict[tuple[str, str], str]:
+    """Read from the migrations what DuckLake cannot keep: comments by view and column."""
+    texts = list(migrations)
+    views = find_views(texts)
+    return {
+        (view, column): text.replace("''", "'")
+        for sql in texts
+        for view, column, text in _COLUMN_COMMENT.findall(sql)
+        if view in views
+    }
+
+
+def _find_extension(name: str) -> Path:
+    try:
+        package = importlib.import_module(f"duckdb_extension_{name}")
+    except ImportError:
+        raise StorageError(_ADVICE.format(version=duckdb.__version__)) from None
+    folder = Path(next(iter(package.__path__))) / "extensions" / f"v{duckdb.__version__}"
+    path = folder / f"{name}.duckdb_extension"
+    if not path.is_file():
+        raise StorageError(_ADVICE.format(version=duckdb.__version__))
+    return path
+
+
+def quote(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
