@@ -17,7 +17,7 @@ UV_LOCK := $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal --
 PIN_EXTRA := awk '{print} /^sqlalchemy==/{b=1; t=""} b{t=t $$0 "\n"; if ($$0 !~ /\\$$/){ \
 	sub(/^sqlalchemy/, "sqlalchemy[asyncio]", t); printf "%s", t; b=0}}'
 
-.PHONY: help run test check gate format lock encoder emulator bench bench-history bench-latency bench-poll \
+.PHONY: help run test check gate ducklake test-ducklake format lock encoder emulator bench bench-history bench-latency bench-poll \
 	bench-prefect bench-readers bench-rescore bench-size bench-topics prove-delivery prove-publishing screenshots browser clean
 
 help: ## Print what each target does
@@ -50,6 +50,11 @@ lock: ## Resolve the dependencies again and rewrite both lock files
 	@$(UV_LOCK) --group install --group dev -c requirements.lock -o requirements-dev.lock
 	@for lock in requirements.lock requirements-dev.lock; do \
 	  $(PIN_EXTRA) $$lock > $$lock.new && mv $$lock.new $$lock; done
+
+ducklake: $(VENV)-ducklake/.ready ## Install an environment for histories in DuckLake (DuckDB 1.5.5)
+
+test-ducklake: $(VENV)-ducklake/.ready ## Run the storage tests on DuckLake (TOCSIN_TEST_POSTGRES="host=… user=…" for a Postgres too)
+	@TOCSIN_TEST_STORAGE=ducklake $(VENV)-ducklake/bin/python -m pytest tests/storage $(ARGS)
 
 encoder: $(VENV)-torch/.ready ## Fine-tune, build and fit all that is shipped again (takes torch, the data in EVAL and an hour)
 	@$(VENV)-torch/bin/python -m models.fine_tune --data $(EVAL) --out build/tuned
@@ -122,6 +127,15 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml $(VENV)/bin/python
 	@$(PIP) install --require-hashes --only-binary :all: -r requirements-dev.lock
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.runtime
+
+$(VENV)-ducklake/.ready: requirements-dev.lock pyproject.toml
+	@test -x $(VENV)-ducklake/bin/python || $(PYTHON) -m venv $(VENV)-ducklake
+	@$(VENV)-ducklake/bin/python -m pip --quiet install --require-hashes -r requirements-dev.lock
+	@$(VENV)-ducklake/bin/python -m pip --quiet install --no-deps duckdb==1.5.5 duckdb-extensions==1.5.5 \
+	  duckdb-extension-ducklake==1.5.5 duckdb-extension-httpfs==1.5.5 \
+	  duckdb-extension-postgres-scanner==1.5.5 duckdb-extension-sqlite-scanner==1.5.5
+	@$(VENV)-ducklake/bin/python -m pip --quiet install --no-deps --no-build-isolation --editable .
+	@touch $@
 
 $(VENV)-torch/.ready: requirements-dev.lock pyproject.toml
 	@test -x $(VENV)-torch/bin/python || $(PYTHON) -m venv $(VENV)-torch

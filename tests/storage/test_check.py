@@ -81,6 +81,7 @@ def test_what_is_not_published_yet_is_a_note(history, now):
     assert "fetches: 400 of 399 rows" in finding.detail
 
 
+@pytest.mark.duckdb_file("made by hand")
 def test_an_older_schema_is_a_note_and_stays_as_it_is(path):
     write_history(path, 3)
     found = {finding.check: finding for finding in check_history(Database(path))}
@@ -90,6 +91,7 @@ def test_an_older_schema_is_a_note_and_stays_as_it_is(path):
         assert con.execute("SELECT max(number) FROM schema_migrations").fetchall() == [(3,)]
 
 
+@pytest.mark.duckdb_file("its bytes")
 def test_a_damaged_live_file_is_found(history):
     data = bytearray(history.path.read_bytes())
     for at in range(3 * 4096, len(data), 262_144):

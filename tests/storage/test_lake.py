@@ -285,7 +285,7 @@ def test_a_dry_run_works_on_a_file_of_its_own(file, lake):
 
 def test_a_backup_is_a_file_and_is_not_restored_into_ducklake(file, lake, tmp_path, now):
     move_history(file, lake)
-    made = back_up(Database(lake), tmp_path / "backup.duckdb", now=now)
+    made = back_up(Database(lake), tmp_path / "kept.duckdb", now=now)
     assert inspect(made.path).rows == made.rows > 29
     with pytest.raises(StorageError, match="tocsin migrate"):
         restore(made.path, lake.parent)

@@ -49,6 +49,7 @@ def test_each_migration_is_applied_once_and_written_down():
     assert ledger == [(item.number, item.name, item.checksum) for item in load_migrations()]
 
 
+@pytest.mark.duckdb_file("made by hand")
 @pytest.mark.parametrize("count", range(len(load_migrations()) + 1))
 @pytest.mark.parametrize("first", ["write", "read"])
 def test_a_half_migrated_file_becomes_the_newest_at_first_use(first, count, path):
@@ -95,6 +96,7 @@ def test_a_history_made_with_other_migrations_is_refused(database):
         pass
 
 
+@pytest.mark.duckdb_file("made by hand")
 def test_somebody_elses_database_is_refused_and_untouched(path):
     make_file(path, "CREATE TABLE customers (name VARCHAR)")
     before = path.read_bytes()
@@ -103,6 +105,7 @@ def test_somebody_elses_database_is_refused_and_untouched(path):
     assert path.read_bytes() == before
 
 
+@pytest.mark.duckdb_file("without a name for its catalog")
 def test_programs_that_start_together_make_one_history(path, start_child):
     children = [start_child(_START, path) for _ in range(3)]
     assert [child.hear() for child in children] == ["ready"] * 3

@@ -122,6 +122,7 @@ def test_an_entry_of_a_pruned_article_is_not_stored_again(history, make_sighting
     assert wrong(history) == []
 
 
+@pytest.mark.duckdb_file("its size; test_lake.py has the other")
 def test_compaction_gives_room_back_and_changes_nothing_else(history, now):
     with history.write() as con:
         prune(con, PruneOrder(now - 100 * DAY, KINDS))
@@ -162,6 +163,7 @@ for days in range(390, 100, -10):
 """
 
 
+@pytest.mark.duckdb_file("its copies")
 @pytest.mark.parametrize("seed", range(4))
 def test_a_prune_killed_anywhere_leaves_a_whole_history(seed, history, start_child, now):
     before = trends(history)

@@ -15,6 +15,7 @@ import pytest
 from storage.articles import store_articles
 from storage.changes import WHOLE
 from storage.history_file import PARQUET, published_path, read_published
+from storage.lake import ARRAYS
 from storage.manifest import Manifest, PublishedFile, load_manifest
 from storage.marks import marked_months
 from storage.parquet import MOST_FILES, choose_merges
@@ -102,7 +103,8 @@ def assert_published_is_what_is_stored(database):
 
 
 def _rows(con, name):
-    columns = [(row[0], row[1]) for row in con.execute(f"DESCRIBE {name}").fetchall()]
+    described = con.execute(f"DESCRIBE {name}").fetchall()
+    columns = [(row[0], ARRAYS.get((name, row[0]), row[1])) for row in described]
     chosen = ", ".join(_plainly(name, *column) for column in columns)
     if name.endswith(("_feed_days", "_hours")):
         chosen = chosen.replace('"articles"', "sum(articles)").replace('"matches"', "sum(matches)")
@@ -327,6 +329,7 @@ _PUBLISH_ON_AND_ON = """
 import itertools, sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from storage.lake import ARRAYS
 from storage.database import Database
 from storage.publish import publish
 from storage.runs import start_run
@@ -374,6 +377,7 @@ _ON_A_FULL_DISK = """
 import resource, sys
 from datetime import UTC, datetime
 from pathlib import Path
+from storage.lake import ARRAYS
 from storage.database import Database
 from storage.publish import publish
 from tocsin.errors import StorageError
@@ -404,6 +408,7 @@ _AS_NOBODY = """
 import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
+from storage.lake import ARRAYS
 from storage.database import Database
 from storage.publish import publish
 from tocsin.errors import StorageError
