@@ -43,6 +43,7 @@ def server(clean_environment, tmp_path_factory):
         server.command("work-pool", "create", POOL, "--type", "process")
         server.command("gcl", "create", "tocsin-writer", "--limit", "1")
         server.deploy(pool=POOL)
+        wait_for(lambda: server.runs("monitor/monitor"), what="the scheduler to make runs")
         for deployment in _named():
             server.pause_schedules(deployment)
         yield server
