@@ -38,7 +38,7 @@ class PrefectServer:
     def start(self):
         address = ("--host", "127.0.0.1", "--port", str(self._port))
         self._process = self._begin("server.txt", "server", "start", *address)
-        wait_for(self._is_healthy, what="the Prefect server", log=self.home / "server.txt")
+        wait_for(self._is_healthy, what="the server", log=self.home / "server.txt", seconds=300)
 
     def stop(self):
         end(self._process)
