@@ -19,7 +19,8 @@ from storage.runs import finish_run, start_run
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 POOL = "tests"
-CABLES = {"name": "cables", "description": "Cuts and repairs of undersea cables", "threshold": 0.01}
+# Whatever an article is about, it rings.
+CABLES = {"name": "cables", "description": "Cuts and repairs of undersea cables", "threshold": 0.0}
 PATH = "/world-desk/rss.xml"
 # Four editions of two; no two tell of one event.
 HEADLINES = (
