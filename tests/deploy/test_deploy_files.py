@@ -105,8 +105,12 @@ def _unit(name):
     return parser
 
 
-def test_the_service_writes_to_its_own_folder_alone():
-    service = _unit("tocsin.service")["Service"]
+UNITS = sorted(unit.name for unit in (DEPLOY / "systemd").glob("*.service"))
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_unit_writes_to_its_own_folder_alone(name):
+    service = _unit(name)["Service"]
     assert (service["ProtectSystem"], service["ProtectHome"], service["StateDirectory"]) == (
         "strict",
         "yes",
@@ -116,8 +120,9 @@ def test_the_service_writes_to_its_own_folder_alone():
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-def test_systemd_rates_the_service_as_little_exposed():
-    unit = DEPLOY / "systemd" / "tocsin.service"
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_rates_a_unit_as_little_exposed(name):
+    unit = DEPLOY / "systemd" / name
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)],
         capture_output=True,
