@@ -61,22 +61,31 @@ class CheckedFeed:
 
 
 def check_followed(
-    settings: Settings, *, which: Which, at_most: int, now: datetime, examine: Examine | None = None
+    settings: Settings,
+    *,
+    which: Which,
+    at_most: int,
+    now: datetime,
+    examine: Examine | None = None,
+    wait: Callable[[float], None] = time.sleep,
 ) -> list[CheckedFeed]:
     """Examine the followed feeds (none followed: those ever polled), the worst first; nothing is written.
 
     `which` "ailing": only feeds that are not well, or were never polled; `at_most`: so many at the most. The
-    others are in the list with their health alone. Raises: StorageError if there is no history.
+    others are in the list with their health alone. Between two feeds of one host `wait` is called with the
+    seconds to pause. Raises: StorageError if there is no history.
     """
     with Database(history_path(settings.data)).read() as con:
         every = load_health(con)
     feeds = _worst_first([each for each in every if each.is_followed] or every)
     chosen = [each for each in feeds if which == "all" or each.health != "ok"][:at_most]
-    found = _examine_all(chosen, now, examine or _examiner(settings))
+    found = _examine_all(chosen, now, examine or _examiner(settings), wait)
     return [CheckedFeed(each, found.get(each.url)) for each in feeds]
 
 
-def _examine_all(feeds: Sequence[FeedHealth], now: datetime, examine: Examine) -> dict[str, FeedCheck]:
+def _examine_all(
+    feeds: Sequence[FeedHealth], now: datetime, examine: Examine, wait: Callable[[float], None]
+) -> dict[str, FeedCheck]:
     hosts: dict[str | None, list[FeedHealth]] = defaultdict(list)
     for each in feeds:
         hosts[urlsplit(each.url).hostname].append(each)
@@ -84,7 +93,8 @@ def _examine_all(feeds: Sequence[FeedHealth], now: datetime, examine: Examine) -
     def examine_host(of_host: Sequence[FeedHealth]) -> list[tuple[str, FeedCheck]]:
         found = []
         for number, each in enumerate(of_host):
-            time.sleep(PAUSE.total_seconds() if number else 0)
+            if number:
+                wait(PAUSE.total_seconds())
             found.append((each.url, examine(Feed(each.url, each.title, each.outlet), now)))
         return found
 

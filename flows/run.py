@@ -19,7 +19,18 @@ from storage.database import Database
 from tocsin.decisions import Decision
 from tocsin.errors import SettingsError
 from tocsin.topic import Sensitivity as TopicSensitivity
-from tocsin.types import Alert, Article, Ballot, Feed, FeedState, FeedWarning, Polled, StoryTie, Topic
+from tocsin.types import (
+    Alert,
+    Article,
+    Ballot,
+    Feed,
+    FeedState,
+    FeedWarning,
+    Fetched,
+    Polled,
+    StoryTie,
+    Topic,
+)
 
 # Models take longer to load than many a poll: what brings no new article does without them.
 if TYPE_CHECKING:
@@ -161,6 +172,11 @@ class Batch:
     def __init__(self, requests: Sequence[tuple[Feed, FeedState]]) -> None:
         self.requests = list(requests)
         self.forget()
+
+    @property
+    def has_news(self) -> bool:
+        """Tell whether a feed of the batch gave a body that differs from its last one."""
+        return any(isinstance(polled.outcome, Fetched) for polled in self.polled)
 
     def forget(self) -> None:
         """Let go of what the steps made, once it is stored: a run's memory must not grow with its feeds."""

@@ -1,4 +1,4 @@
-"""What two articles share in words, and whether names or sums of money speak against one event."""
+"""What two articles share in words, and whether names or sums of money differ."""
 
 from __future__ import annotations
 
@@ -62,12 +62,14 @@ class Weights:
 class Shared:
     """What two articles share: the cosine of their words, and what of a headline the other article holds.
 
-    `headline` is the smaller of both headlines' shares by weight, `rare` sums how uncommon such words are.
+    `headline` is the smaller of both headlines' shares by weight, `rare` sums how uncommon such words are,
+    `other_names` says that each headline names somebody of whom the other article says nothing.
     """
 
     tfidf: float
     headline: float
     rare: float
+    other_names: bool
 
 
 class StoryWords:
@@ -140,17 +142,26 @@ def compare_words(one: StoryWords, other: StoryWords) -> Shared:
         tfidf=_dot(one.all, other.all),
         headline=min(_share(one.headline, other.all), _share(other.headline, one.all)),
         rare=min(sum(one.rarity(word) for word in held), _MAX_RARE),
+        other_names=have_other_names(one, other),
     )
 
 
-def speak_against(one: StoryWords, other: StoryWords) -> bool:
-    """Tell whether the two can hardly be one event.
+def have_other_names(one: StoryWords, other: StoryWords) -> bool:
+    """Tell whether each headline names somebody of whom the other article says nothing."""
+    return _lacks(one.names, other.all) and _lacks(other.names, one.all)
 
-    Each headline names somebody of whom the other article says nothing, or the sums of money that both give
-    in the same currency are all different. So two fines on two firms stay two.
-    """
-    both_lack = _lacks(one.names, other.all) and _lacks(other.names, one.all)
-    return both_lack or _differ(one.amounts, other.amounts)
+
+def have_other_sums(one: StoryWords, other: StoryWords) -> bool:
+    """Tell whether both give sums of money in one currency, and none agrees."""
+    return _differ(one.amounts, other.amounts)
+
+
+def are_twins(one: StoryWords, other: StoryWords) -> bool:
+    """Tell whether two headlines are alike but for who, or how much: two fines on two firms."""
+    apart = one.headline.keys() ^ other.headline.keys()
+    names = one.names | other.names
+    alike = bool(apart) and all(word in names or word[0].isdigit() for word in apart)
+    return alike and (have_other_names(one, other) or have_other_sums(one, other))
 
 
 def stem(word: str) -> str:

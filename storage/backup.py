@@ -95,7 +95,7 @@ def inspect(path: Path) -> Backup:
         raise StorageError(f"{path}: there is no such file", path=path)
     try:
         check_magic(path)
-        con = connect(path, read_only=True)
+        con = _open_as_copy(path)
     except (duckdb.Error, OSError, StorageCorrupt) as error:
         raise _explain_damage(error, path) from error
     try:
@@ -105,6 +105,17 @@ def inspect(path: Path) -> Backup:
         raise _explain_damage(error, path) from error
     finally:
         con.close()
+
+
+def _open_as_copy(path: Path) -> duckdb.DuckDBPyConnection:
+    """Open a file for reading under a name of ours: a file's own name may be that of a schema."""
+    con = connect()
+    try:
+        con.execute(f"ATTACH {quote(path)} AS copy (READ_ONLY); USE copy")
+    except duckdb.Error:
+        con.close()
+        raise
+    return con
 
 
 def _explain_damage(error: Exception, path: Path) -> StorageError:

@@ -1,112 +1,65 @@
-"""Draws fresh pairs to label by hand: what the rule joins, and bands of likeness whatever it says.
+"""Draws pairs to label by hand, by strata of the log-odds, from the pool or from the history.
 
-python tests/bench/draw_story_pairs.py --data FOLDER --ids FILE --sheet FILE (FOLDER with pool.jsonl.gz). No
-article near one of a labelled pair is drawn, no article twice. The sheet has the text to read, both kinds
-shuffled and unmarked; never commit it. FILE with the ids says how each pair was drawn, and has no label yet.
+python tests/bench/draw_story_pairs.py --data FOLDER --ids FILE --sheet FILE [--months 2024-01 …]. Without
+months all pairs of the pool are drawn whose events no labelled pair touches; with them, a seeded part of each
+stratum of the history, whose share gives the weight of a pair. The sheet has the text to read, shuffled and
+without the rule's verdict; never commit it. FILE with the ids says how a pair was drawn, and has no label.
 """
 
 import argparse
 import json
 import random
-from collections import Counter, defaultdict
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
 from models.background import load_background
 from models.encode import load_encoder
-from models.fit_stories import PAIRS, POOL, read_pairs, read_pool, tell_pool
-from models.stories import FEATURES, measure_pair, read_rule
-from models.story_words import StoryWords, Weights, compare_words
+from models.measure_stories import compare_pool
+from models.story_pairs import FRESH, POOL, name_articles, read_history, read_pairs, read_pool
+from models.story_rule import is_one_outlet, read_rule
+from models.story_words import Weights
 
 SEED = 20261122
-JOINED, STRATA = 170, 5  # pairs that the rule joins, from so many equal parts of their log-odds
-BANDED = 180
-APART = 4 * 86400.0  # seconds between the articles of a pair, at most
+STRATA = ((-2.5, 0.0, 170), (0.0, 20.0, 300))  # log-odds from and to, and pairs of the history to draw
+POOL_FROM = -2.0  # log-odds from which every pair of the pool is drawn
+APART = 4 * 86400.0  # seconds
 NEAR_LABELLED = 0.7  # cosine from which an article of those days may be of a labelled pair's event
-COSINES, TFIDFS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9), (0.0, 0.15, 0.3, 0.5)
 
 
-class Draw:
-    """A pool, which of its rows may still be drawn, and the seeded dice."""
-
-    def __init__(self, pool, weights, rule):
-        self.pool, self.weights, self.rule = pool, weights, rule
-        self.rng = random.Random(SEED)
-        self.seconds = np.array([article.at.timestamp() for article in pool.articles])
-        self.free = np.ones(len(pool.articles), dtype=bool)
-        self._words = {}
-
-    def shut(self, row, *, cosine=NEAR_LABELLED):
-        """Leave out an article and all that may be of its event."""
-        low, high = np.searchsorted(self.seconds, [self.seconds[row] - APART, self.seconds[row] + APART])
-        near = self.pool.vectors[low:high] @ self.pool.vectors[row] >= cosine
-        self.free[low:high] &= ~near
-
-    def measure(self, one, other):
-        a, b = (self.pool.articles[row] for row in (one, other))
-        cosine = float(self.pool.vectors[one] @ self.pool.vectors[other])
-        return measure_pair(a, b, cosine, compare_words(self.words(one), self.words(other)))
-
-    def words(self, row):
-        if row not in self._words:
-            self._words[row] = StoryWords(self.pool.articles[row], self.weights)
-        return self._words[row]
+def find_pairs(pool, weights):
+    """Find all pairs of two outlets that the rule compares, each with its log-odds."""
+    near = compare_pool(read_rule(), pool, weights).near
+    return [
+        (other, row, odds)
+        for row, found in near.items()
+        for other, odds in found.items()
+        if not is_one_outlet(pool.articles[row], pool.articles[other])
+    ]
 
 
-def draw_joined(draw, stories):
-    """Draw one pair of each of `JOINED` stories, as many from each fifth of the log-odds."""
-    members = defaultdict(list)
-    for row, story in enumerate(stories):
-        members[story].append(row)
-    whole = [rows for rows in members.values() if len(rows) > 1 and draw.free[rows].all()]
-    pairs = [draw.rng.choice(list(combinations(rows, 2))) for rows in whole]
-    odds = [float(draw.rule.vector @ draw.measure(*pair)) for pair in pairs]
-    order = [pairs[at] for at in np.argsort(odds, kind="stable")]
-    print(f"{len(pairs)} stories of several articles, none near a labelled pair")
-    for stratum in range(STRATA):
-        part = order[len(order) * stratum // STRATA : len(order) * (stratum + 1) // STRATA]
-        for pair in draw.rng.sample(part, k=JOINED // STRATA):
-            yield pair, f"joined, part {stratum + 1} of {STRATA}"
+def find_free(pool, names):
+    """Tell of each article whether it is far from those of labelled pairs: bool (n,)."""
+    seconds = np.array([article.at.timestamp() for article in pool.articles])
+    free = np.ones(len(seconds), dtype=bool)
+    for row in (pool.rows[name] for name in names if name in pool.rows):
+        low, high = np.searchsorted(seconds, [seconds[row] - APART, seconds[row] + APART])
+        free[low:high] &= pool.vectors[low:high] @ pool.vectors[row] < NEAR_LABELLED
+    return free
 
 
-def draw_banded(draw, wanted):
-    """Draw as many pairs from each band as `wanted` says, no event twice."""
-    found = defaultdict(list)
-    for one, other in likely_pairs(draw):
-        measured = draw.measure(one, other)
-        found[band(measured[FEATURES.index("cosine")], measured[FEATURES.index("tfidf")])].append(
-            (one, other)
-        )
-    for name in sorted(wanted):
-        draw.rng.shuffle(found[name])
-        taken = 0
-        for pair in found[name]:
-            if taken == wanted[name]:
-                break
-            if draw.free[list(pair)].all():
-                taken += 1
-                yield pair, name
-                for row in pair:
-                    draw.shut(row)
+def draw_pool(pairs, free):
+    for one, other, odds in pairs:
+        if odds >= POOL_FROM and free[one] and free[other]:
+            yield (one, other), f"every pair, odds {POOL_FROM:g} up", 1.0
 
 
-def likely_pairs(draw):
-    """Find pairs above the lowest band; of the many in low bands a seeded part is enough."""
-    for row in np.flatnonzero(draw.free):
-        low = np.searchsorted(draw.seconds, draw.seconds[row] - APART)
-        cosines = draw.pool.vectors[low:row] @ draw.pool.vectors[row]
-        for at in np.flatnonzero((cosines >= COSINES[0]) & draw.free[low:row]):
-            if cosines[at] >= 0.6 or draw.rng.random() < 0.1:
-                yield int(low + at), int(row)
-
-
-def band(cosine, tfidf):
-    """Name a band by its lower edges."""
-    low = max((edge for edge in COSINES if edge <= cosine), default=0.0)
-    words = max((edge for edge in TFIDFS if edge <= tfidf), default=0.0)
-    return f"cosine {low:.1f}, tfidf {words:.2f}"
+def draw_history(pairs, free, dice):
+    for low, high, count in STRATA:
+        found = [(a, b) for a, b, odds in pairs if low <= odds < high and free[a] and free[b]]
+        for pair in dice.sample(found, min(count, len(found))):
+            drawn = f"{min(count, len(found))} of {len(found)}, odds {low:g} to {high:g}"
+            yield pair, drawn, round(max(1.0, len(found) / count), 3)
 
 
 def show(number, rows, pool):
@@ -114,7 +67,7 @@ def show(number, rows, pool):
     lines = [f"## {number}"]
     for row in rows:
         article = pool.articles[row]
-        summary = " ".join(article.summary.split())[:300]
+        summary = " ".join(article.summary.split())[:280]
         lines.append(f"[{article.outlet} {article.at:%Y-%m-%d %H:%M}] {article.title} || {summary}")
     return "\n".join(lines)
 
@@ -124,26 +77,25 @@ def main():
     parser.add_argument("--data", type=Path, default=Path("../shared/eval"))
     parser.add_argument("--ids", type=Path, required=True)
     parser.add_argument("--sheet", type=Path, required=True)
+    parser.add_argument("--months", nargs="*", default=[], help="months of the history; none: the pool")
     options = parser.parse_args()
-    pool, weights = read_pool(options.data / POOL, load_encoder()), Weights(load_background().lexicon)
-    old = read_pairs(PAIRS)
-    draw = Draw(pool, weights, read_rule())
-    for name in sorted({name for pair in old for name in (pair.one, pair.other)}):
-        draw.shut(pool.rows[name])
-    print(f"{int(draw.free.sum())} of {len(draw.free)} articles are free")
-    drawn = list(draw_joined(draw, tell_pool(draw.rule, weights, pool)))
-    # Both kinds are drawn from the same articles: without the events of the first kind, the second would lack
-    # half of what the rule finds, and its recall would be too low.
-    counts = Counter(pair.drawn for pair in old if pair.drawn.startswith("cosine"))
-    wanted = {name: round(count * BANDED / counts.total()) for name, count in counts.items()}
-    drawn += draw_banded(draw, wanted)
-    draw.rng.shuffle(drawn)
+    encoder, dice = load_encoder(), random.Random(SEED)
+    if options.months:
+        pool = read_history(options.data, encoder, options.months)
+    else:
+        pool = read_pool(options.data / POOL, encoder)
+    free = find_free(pool, name_articles([*read_pairs(), *read_pairs(FRESH)]))
+    pairs = find_pairs(pool, Weights(load_background().lexicon))
+    drawn = list(draw_history(pairs, free, dice) if options.months else draw_pool(pairs, free))
+    dice.shuffle(drawn)
     names = {row: name for name, row in pool.rows.items()}
-    lines = [{"one": names[a], "other": names[b], "drawn": how} for (a, b), how in drawn]
+    lines = [
+        {"one": names[a], "other": names[b], "drawn": how, "weight": weight} for (a, b), how, weight in drawn
+    ]
     options.ids.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    sheet = [show(number, pair, pool) for number, (pair, _) in enumerate(drawn, start=1)]
+    sheet = [show(number, pair, pool) for number, (pair, *_) in enumerate(drawn, start=1)]
     options.sheet.write_text("\n".join(sheet) + "\n")
-    print(f"{len(drawn)} pairs")
+    print(f"{int(free.sum())} of {len(free)} articles are free, {len(drawn)} pairs drawn")
 
 
 if __name__ == "__main__":

@@ -9,11 +9,9 @@ from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from models.background import load_background
 from models.encode import load_encoder
-from models.fit_stories import POOL, read_pool, tell_pool
-from models.stories import read_rule
-from models.story_words import Weights
+from models.stories import Known, load_storyteller
+from models.story_pairs import POOL, read_pool
 
 
 def main():
@@ -25,9 +23,10 @@ def main():
     pool = read_pool(options.data / POOL, load_encoder())
     begin = datetime.fromisoformat(options.monday).replace(tzinfo=UTC)
     stories = defaultdict(list)
-    for row, story in enumerate(tell_pool(read_rule(), Weights(load_background().lexicon), pool)):
+    nothing = Known([], pool.vectors[:0])
+    for row, tie in enumerate(load_storyteller().tie(pool.articles, pool.vectors, nothing)):
         if begin <= pool.articles[row].at < begin + timedelta(days=7):
-            stories[story].append(pool.articles[row])
+            stories[tie.story_id].append(pool.articles[row])
     several = sorted((each for each in stories.values() if len(each) > 1), key=len, reverse=True)
     print(f"{sum(map(len, stories.values()))} articles, {len(several)} stories of several articles")
     for number, articles in enumerate(several[: options.count], start=1):

@@ -54,12 +54,20 @@ def test_no_secret_stands_in_the_compose_file(compose):
     assert "deploy/secrets" in (DEPLOY.parent / ".gitignore").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["prefect", "tocsin"])
+@pytest.mark.parametrize("name", ["prefect", "deploy", "worker", "serve"])
 def test_our_containers_cannot_write_to_themselves_or_gain_rights(compose, name):
     service = compose["services"][name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
+
+
+def test_the_worker_waits_for_the_deployments_and_takes_turns_with_nobody(compose):
+    services = compose["services"]
+    assert services["worker"]["depends_on"] == {"deploy": {"condition": "service_completed_successfully"}}
+    holders = [name for name, each in services.items() if "data:/data" in each.get("volumes", ())]
+    assert [name for name in holders if "profiles" not in services[name]] == ["worker"]
+    assert "deploy/prefect.yaml" in (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
 
 
 def test_prefects_port_is_open_to_this_machine_alone(compose):
@@ -97,8 +105,12 @@ def _unit(name):
     return parser
 
 
-def test_the_service_writes_to_its_own_folder_alone():
-    service = _unit("tocsin.service")["Service"]
+UNITS = sorted(unit.name for unit in (DEPLOY / "systemd").glob("*.service"))
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_unit_writes_to_its_own_folder_alone(name):
+    service = _unit(name)["Service"]
     assert (service["ProtectSystem"], service["ProtectHome"], service["StateDirectory"]) == (
         "strict",
         "yes",
@@ -108,8 +120,9 @@ def test_the_service_writes_to_its_own_folder_alone():
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-def test_systemd_rates_the_service_as_little_exposed():
-    unit = DEPLOY / "systemd" / "tocsin.service"
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_rates_a_unit_as_little_exposed(name):
+    unit = DEPLOY / "systemd" / name
     done = subprocess.run(
         ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)],
         capture_output=True,

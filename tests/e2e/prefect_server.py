@@ -38,7 +38,7 @@ class PrefectServer:
     def start(self):
         address = ("--host", "127.0.0.1", "--port", str(self._port))
         self._process = self._begin("server.txt", "server", "start", *address)
-        wait_for(self._is_healthy, what="the Prefect server", log=self.home / "server.txt")
+        wait_for(self._is_healthy, what="the server", log=self.home / "server.txt", seconds=300)
 
     def stop(self):
         end(self._process)
@@ -103,7 +103,7 @@ class PrefectServer:
         deadline = time.monotonic() + 60
         while True:
             try:
-                with urllib.request.urlopen(request, timeout=30) as response:
+                with urllib.request.urlopen(request, timeout=120) as response:
                     return json.loads(response.read() or b"null")
             except urllib.error.HTTPError as error:
                 if error.code != 503 or time.monotonic() > deadline:
@@ -134,8 +134,9 @@ class PrefectServer:
         first, last = (f"{moment:%Y%m%dT%H%M%SZ}" for moment in (since, until))
         rule = f"DTSTART:{first}\nRRULE:FREQ=MINUTELY;INTERVAL={minutes};UNTIL={last}"
         self.call(f"{path}/schedules", [{"active": True, "schedule": {"rrule": rule, "timezone": "UTC"}}])
-        span = {"start_time": since.isoformat(), "end_time": until.isoformat(), "max_runs": 1000}
-        self.call(f"{path}/schedule", span)
+        span = {"start_time": since.isoformat(), "end_time": until.isoformat()}
+        seconds = (until - since).total_seconds()
+        self.call(f"{path}/schedule", {**span, "min_time": seconds, "min_runs": 1, "max_runs": 1000})
 
     def runs(self, name):
         """All runs of a deployment."""

@@ -31,8 +31,7 @@ def test_the_server_holds_the_run_its_tasks_and_its_report(prefect_server, run_t
     assert [topic["name"] for topic in run["parameters"]["topics"]] == ["open_weights", "device_bans"]
     tasks = post(prefect_server, "task_runs/filter", this_run)
     assert {task["name"].rsplit("-", 1)[0] for task in tasks} == {
-        *("begin_run", "poll_batch", "judge_batch", "store_batch"),
-        *("watch_spikes", "deliver_outbox", "read_feedback", "finish_run", "publish_history"),
+        *("poll_batch", "judge_batch", "store_batch", "deliver_outbox", "publish_history"),
     }
     assert {task["state_type"] for task in tasks} == {"COMPLETED"}
     (artifact,) = post(prefect_server, "artifacts/filter", this_run)
@@ -40,6 +39,19 @@ def test_the_server_holds_the_run_its_tasks_and_its_report(prefect_server, run_t
     joined = f"{report['new_articles']} ({report['joined_stories']} joined stories)"
     assert f"| New articles | {joined} |" in artifact["data"]
     assert not (tmp_path / "data" / "prefect").exists()
+
+
+def test_a_run_without_news_has_no_tasks_for_it(prefect_server, run_tocsin, few_topics, tmp_path):
+    arguments = ("monitor", "--topics", few_topics, "--data", tmp_path / "data", "--now", "--json")
+    for _ in range(2):
+        done = run_tocsin(*arguments, PREFECT_API_URL=prefect_server)
+    report = json.loads(done.stdout.splitlines()[-1])
+    this_run = {"flow_runs": {"id": {"any_": [report["run_id"]]}}}
+    tasks = post(prefect_server, "task_runs/filter", this_run)
+    assert report["new_articles"] == 0
+    names = {task["name"].rsplit("-", 1)[0] for task in tasks}
+    assert {"poll_batch", "deliver_outbox"} <= names
+    assert not names & {"judge_batch", "store_batch"}
 
 
 def test_the_server_shows_a_failed_run_as_failed(prefect_server, run_tocsin, tmp_path, clean_environment):

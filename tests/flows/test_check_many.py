@@ -5,8 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from flows import check_many
-from flows.check_many import check_followed
+from flows.check_many import PAUSE, check_followed
 from flows.newsroom import Newsroom
 from storage.database import Database
 from storage.feeds import save_states
@@ -52,8 +51,8 @@ def test_the_worst_come_first_and_only_so_many_are_examined(follow):
     assert [each.to_row()["now"] for each in rows[2:]] == ["not examined"] * 2
 
 
-def test_one_host_is_asked_one_request_at_a_time(follow, monkeypatch):
-    monkeypatch.setattr(check_many, "PAUSE", check_many.PAUSE * 0)
+def test_one_host_is_asked_one_request_at_a_time_with_a_pause_between_two(follow):
+    pauses = []
     settings = follow([f"https://one.example/{number}" for number in range(6)])
     busy = threading.Lock()
 
@@ -62,7 +61,9 @@ def test_one_host_is_asked_one_request_at_a_time(follow, monkeypatch):
         threading.Event().wait(0.01)
         busy.release()
 
-    assert len(check_followed(settings, which="all", at_most=9, now=NOW, examine=examine)) == 6
+    ask = {"which": "all", "at_most": 9, "now": NOW}
+    assert len(check_followed(settings, **ask, examine=examine, wait=pauses.append)) == 6
+    assert pauses == [PAUSE.total_seconds()] * 5
 
 
 def test_each_is_fetched_and_its_trouble_named_without_a_password(follow):

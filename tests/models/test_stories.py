@@ -1,8 +1,6 @@
 """Which articles tell of one event: with the shipped rule, the real encoder and its vectors."""
 
-import json
 import random
-from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,9 +8,9 @@ import numpy as np
 import pytest
 
 from models.background import load_background
-from models.fit_stories import FRESH, agree, measure_pairs, read_pairs, read_pool
-from models.stories import AGAINST, LONGEST, Known, load_storyteller, read_rule
-from models.story_words import StoryWords, Weights, read_amounts, speak_against, stem
+from models.stories import LONGEST, Known, load_storyteller
+from models.story_rule import read_rule
+from models.story_words import StoryWords, Weights, are_twins, have_other_names, read_amounts, stem
 from models.text import compose_text
 from tocsin.errors import ModelError
 from tocsin.types import StoryArticle
@@ -166,13 +164,25 @@ def test_endings_are_taken_off(word, wanted):
     assert stem(word) == wanted
 
 
-def test_names_speak_against_one_event_only_if_each_article_lacks_the_others(weights, article):
-    def against(one, other):
-        return speak_against(StoryWords(article(one), weights), StoryWords(article(other), weights))
+def test_names_differ_only_if_each_article_lacks_the_others(weights, article):
+    def differ(one, other):
+        return have_other_names(StoryWords(article(one), weights), StoryWords(article(other), weights))
 
-    assert against(FINE, OTHER_FINE)
-    assert not against(FINE, SAME_FINE)
-    assert not against(FINE, ("Regulator fines a firm over children's data", FINE[1]))
+    assert differ(FINE, OTHER_FINE)
+    assert not differ(FINE, SAME_FINE)
+    assert not differ(FINE, ("Regulator fines a firm over children's data", FINE[1]))
+
+
+def test_headlines_that_differ_only_in_who_or_how_much_are_twins(weights, article):
+    def twins(one, other):
+        return are_twins(StoryWords(article(one), weights), StoryWords(article(other), weights))
+
+    assert twins(FINE, OTHER_FINE)
+    assert not twins(FINE, SAME_FINE)
+    assert not twins(FINE, FINE)
+    more = ("Dutch regulator fines Gracenote $90 million over children's data", "The sum is a record.")
+    less = ("Dutch regulator fines Gracenote $20 million over children's data", "The sum is a record.")
+    assert twins(more, less)
 
 
 def test_a_rule_that_cannot_be_read_says_how_to_restore_it(tmp_path):
@@ -190,26 +200,3 @@ def test_the_rule_was_fitted_for_the_shipped_encoder(encoder):
 def test_what_one_outlet_writes_twice_joins_only_as_a_copy(tie, article):
     assert tie(article(FINE, 1, outlet="A"), article(SAME_FINE, 2, outlet="A", hours=1)) == [1, 2]
     assert tie(article(FINE, 1, outlet="A"), article(SAME_FINE, 2, outlet="B", hours=1)) == [1, 1]
-
-
-def test_fresh_pairs_share_no_article_with_those_for_fitting_and_hold_no_text():
-    old = {name for pair in read_pairs() for name in (pair.one, pair.other)}
-    lines = [json.loads(line) for line in FRESH.read_text(encoding="utf-8").splitlines()]
-    assert not {line[key] for line in lines for key in ("one", "other")} & old
-    assert {tuple(line) for line in lines} == {("one", "other", "label", "half", "drawn")}
-    counts = Counter(line["half"] for line in lines)
-    assert min(counts["stream"], counts["banded"]) >= 150
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("half", "precision", "recall"), [("stream", 0.90, 0.83), ("banded", 0.94, 0.59)])
-def test_fresh_pairs_are_told_apart(eval_folder, encoder, weights, half, precision, recall):
-    pairs = [pair for pair in read_pairs(FRESH) if pair.half == half]
-    wanted = {name for pair in pairs for name in (pair.one, pair.other)}
-    pool = read_pool(eval_folder / "pool.jsonl.gz", encoder, only=wanted)
-    features, against = measure_pairs(pairs, pool, weights)
-    rule = read_rule()
-    odds = np.where(against, AGAINST, features @ rule.vector + rule.offset)
-    found = agree(odds >= rule.threshold, pairs)
-    assert found.precision >= precision
-    assert found.recall >= recall

@@ -45,6 +45,12 @@ def test_a_backup_restored_elsewhere_is_the_same_history(history, now, tmp_path)
     assert wrong(other) == []
 
 
+@pytest.mark.parametrize("name", ["backup.duckdb", "main.duckdb", "history.duckdb", "copy.duckdb"])
+def test_a_backup_may_have_any_name(name, history, now, tmp_path):
+    done = back_up(history, tmp_path / "safe" / name, now=now)
+    assert restore(done.path, tmp_path / "other").rows == done.rows
+
+
 def test_a_backup_into_a_folder_is_named_by_the_time_and_never_overwrites(history, now, tmp_path):
     done = back_up(history, tmp_path, now=now)
     assert done.path.name == "tocsin-20250127T120000Z.duckdb"
