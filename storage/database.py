@@ -171,7 +171,7 @@ class Database:
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         path = self.require_path()
         if is_lake(path):
-            return self._open_lake(path)
+            return self._open_lake(path, create=not read_only)
         try:
             if not read_only and not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -183,14 +183,14 @@ class Database:
         except (duckdb.Error, OSError) as error:
             raise explain_opening(error, path) from error
 
-    def _open_lake(self, path: Path) -> duckdb.DuckDBPyConnection:
+    def _open_lake(self, path: Path, *, create: bool) -> duckdb.DuckDBPyConnection:
         """Take the open DuckLake, or open it; each transaction sees what others committed before it."""
         if self._engine is not None:
             con, self._engine = self._engine, None
             return con
         con = _connect()
         try:
-            attach_lake(con, read_lake(path))
+            attach_lake(con, read_lake(path), create=create)
             con.execute(f"USE {NAME}")
         except (duckdb.Error, OSError) as error:
             con.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from storage.lake import adapt, find_views, speaks_lake
+from storage.lake import adapt, find_views, speaks_lake, start_statistics
 from storage.transaction import transaction
 from tocsin.errors import StorageError
 
@@ -83,6 +83,8 @@ def migrate(con: duckdb.DuckDBPyConnection, migrations: Sequence[Migration] | No
         has_ledger = _read_ledger(con) is not None
         with transaction(con):
             _apply(con, pending, has_ledger=has_ledger)
+        if speaks_lake(con):
+            start_statistics(con)
     return len(pending)
 
 

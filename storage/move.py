@@ -105,7 +105,7 @@ def _move(source: Path, target: Path) -> tuple[MovedTable, ...]:
 
 def _attach(con: duckdb.DuckDBPyConnection, path: Path, name: str, *, read_only: bool) -> None:
     if is_lake(path):
-        attach_lake(con, read_lake(path), name)
+        attach_lake(con, read_lake(path), name, create=not read_only)
     elif read_only:
         con.execute(f"ATTACH {quote(str(path))} AS {name} (READ_ONLY)")
     else:

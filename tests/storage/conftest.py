@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -90,8 +90,10 @@ def path(tmp_path: Path) -> Path:
 def _empty_history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("template")
     path = make_lake(folder, folder / "lake") if ON_DUCKLAKE else folder / FILE_NAME
-    with Database(path).write():
+    made = Database(path)
+    with made.write():
         pass
+    made.close()  # Python's SQLite and DuckDB's must not have one catalog open in the same process
     return path
 
 
@@ -107,17 +109,14 @@ def database(path: Path, _empty_history: Path) -> Database:
 
 
 def _copy_lake(template: Path, folder: Path) -> None:
-    """Copy an empty DuckLake; its catalog says where its Parquet files are."""
-    make_lake(folder, folder / "lake")
-    (folder / "lake").mkdir()
-    with sqlite3.connect(template / "lake" / "catalog.sqlite") as source:
-        with sqlite3.connect(folder / "lake" / "catalog.sqlite") as target:
-            source.backup(target)
-            place = f"{folder / 'lake' / 'parquet'}/"
-            target.execute("UPDATE ducklake_metadata SET value = ? WHERE key = 'data_path'", [place])
-            target.commit()
-        target.close()
-    source.close()
+    """Copy an empty DuckLake to beside a data folder; its catalog says where its Parquet files are."""
+    lake = folder.parent / "lake"
+    make_lake(folder, lake)
+    lake.mkdir()
+    shutil.copy(template / "lake" / "catalog.sqlite", lake)
+    with closing(sqlite3.connect(lake / "catalog.sqlite")) as catalog, catalog:
+        place = [f"{lake / 'parquet'}/"]
+        catalog.execute("UPDATE ducklake_metadata SET value = ? WHERE key = 'data_path'", place)
 
 
 @pytest.fixture(scope="module")

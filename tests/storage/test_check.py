@@ -64,7 +64,7 @@ def test_published_files_that_cannot_be_read_are_found(harm, history, now, tmp_p
         file.write_bytes(data)
     else:
         history.path.parent.rename(tmp_path / "moved")
-        history = Database(tmp_path / "moved" / "tocsin.duckdb")
+        history = Database(tmp_path / "moved" / history.path.name)
     found = wrong(history)
     assert {finding.check for finding in found} == {"published" if harm == "moved" else "files"}
     assert "tocsin publish" in found[0].advice

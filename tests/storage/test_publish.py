@@ -329,7 +329,6 @@ _PUBLISH_ON_AND_ON = """
 import itertools, sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from storage.lake import ARRAYS
 from storage.database import Database
 from storage.publish import publish
 from storage.runs import start_run
@@ -377,7 +376,6 @@ _ON_A_FULL_DISK = """
 import resource, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from storage.lake import ARRAYS
 from storage.database import Database
 from storage.publish import publish
 from tocsin.errors import StorageError
@@ -408,7 +406,6 @@ _AS_NOBODY = """
 import os, sys
 from datetime import UTC, datetime
 from pathlib import Path
-from storage.lake import ARRAYS
 from storage.database import Database
 from storage.publish import publish
 from tocsin.errors import StorageError
