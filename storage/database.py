@@ -21,7 +21,7 @@ from storage.lake import NAME, attach_lake, is_lake
 from storage.migrate import migrate, pending_migrations
 from storage.problems import corrupt, explain, explain_opening
 from storage.transaction import transaction
-from storage.turns import take_turn
+from storage.turns import open_lake, take_turn
 from tocsin.errors import StorageBusy, StorageError
 from tocsin.place import read_lake
 
@@ -190,7 +190,10 @@ class Database:
             return con
         con = _connect()
         try:
-            attach_lake(con, read_lake(path), create=create)
+            if create:
+                open_lake(con, read_lake(path), wait=self._wait)
+            else:
+                attach_lake(con, read_lake(path), create=False)
             con.execute(f"USE {NAME}")
         except (duckdb.Error, OSError) as error:
             con.close()

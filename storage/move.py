@@ -18,7 +18,7 @@ from storage.migrate import migrate
 from storage.parquet import sync
 from storage.problems import explain
 from storage.transaction import transaction
-from storage.turns import take_turn
+from storage.turns import open_lake, take_turn
 from tocsin.errors import StorageError
 from tocsin.place import read_lake
 
@@ -104,8 +104,10 @@ def _move(source: Path, target: Path) -> tuple[MovedTable, ...]:
 
 
 def _attach(con: duckdb.DuckDBPyConnection, path: Path, name: str, *, read_only: bool) -> None:
-    if is_lake(path):
-        attach_lake(con, read_lake(path), name, create=not read_only)
+    if is_lake(path) and read_only:
+        attach_lake(con, read_lake(path), name, create=False)
+    elif is_lake(path):
+        open_lake(con, read_lake(path), name, wait=_WAIT.total_seconds())
     elif read_only:
         con.execute(f"ATTACH {quote(str(path))} AS {name} (READ_ONLY)")
     else:

@@ -13,11 +13,24 @@ from pathlib import Path
 import duckdb
 from filelock import FileLock, Timeout
 
-from storage.lake import NAME, quote
-from tocsin.errors import StorageBusy
+from storage.lake import NAME, attach_lake, load_extensions, quote
+from tocsin.errors import StorageBusy, StorageError
 from tocsin.place import LakeAddress
 
 _SERVER = "turns"  # what the catalog's Postgres is called while a turn is held
+
+
+def open_lake(con: duckdb.DuckDBPyConnection, address: LakeAddress, name: str = NAME, *, wait: float) -> None:
+    """Attach a DuckLake to write to it; where there is none, one of those who come first makes it.
+
+    Raises: what `attach_lake` and `take_turn` raise.
+    """
+    load_extensions(con, address)
+    try:
+        attach_lake(con, address, name, create=False)
+    except StorageError:
+        with take_turn(con, address, wait=wait):
+            attach_lake(con, address, name)
 
 
 @contextmanager
