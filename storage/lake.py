@@ -102,6 +102,10 @@ def load_extensions(con: duckdb.DuckDBPyConnection, address: LakeAddress) -> Non
         names.append("httpfs")
     for name in names:
         con.execute(f"LOAD {quote(str(_find_extension(name)))}")
+    if "httpfs" in names:
+        [(endpoint,)] = con.execute("SELECT current_setting('s3_endpoint')").fetchall()
+        if endpoint and not endpoint.endswith("amazonaws.com"):  # others have no host name for each bucket
+            con.execute("SET GLOBAL s3_url_style = 'path'")
 
 
 def adapt(sql: str, views: Iterable[str]) -> str:

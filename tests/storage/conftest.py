@@ -31,7 +31,7 @@ ON_DUCKLAKE = os.environ.get("TOCSIN_TEST_STORAGE") == "ducklake"  # docs/duckla
 
 if ON_DUCKLAKE:  # an example costs a hundred times what it does in memory
     settings.register_profile(
-        "ducklake", max_examples=5, deadline=None, phases=[Phase.explicit, Phase.generate]
+        "ducklake", max_examples=3, deadline=None, phases=[Phase.explicit, Phase.generate]
     )
     settings.load_profile("ducklake")
 
@@ -84,6 +84,16 @@ def make_lake(folder: Path, lake: Path) -> Path:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "data" / (LAKE_NAME if ON_DUCKLAKE else FILE_NAME)
+
+
+@pytest.fixture(scope="session")
+def place_history() -> Callable[[Path], Path]:
+    """Give the path of a new history in a data folder, of the kind that is tested."""
+
+    def place(folder: Path) -> Path:
+        return make_lake(folder, folder / "lake") if ON_DUCKLAKE else folder / FILE_NAME
+
+    return place
 
 
 @pytest.fixture(scope="session")

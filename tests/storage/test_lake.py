@@ -280,15 +280,16 @@ def test_the_least_and_the_largest_are_of_rows_that_are_left(lake):
 
 
 def test_every_table_has_statistics_before_its_first_row_and_they_hide_none(lake):
+    columns = "article_id, url, title, summary, outlet, feed_url, first_seen_at, run_id"
     with Database(lake).write() as con:
-        con.execute("INSERT INTO labels VALUES (5, 'chips', true, 'U1', now(), NULL, 'a-1')")
-        con.execute("INSERT INTO labels VALUES (2, 'chips', true, 'U2', now(), '#policy', 'a-2')")
+        con.execute(f"INSERT INTO articles ({columns}) VALUES (5, NULL, 'T', '', 'O', 'f', now(), 'r')")
+        con.execute(f"INSERT INTO articles ({columns}) VALUES (2, 'u', 'T', '', 'O', 'f', now(), 'r')")
     catalog = "__ducklake_metadata_lake"
     bare = f"FROM {catalog}.ducklake_table ANTI JOIN {catalog}.ducklake_table_stats USING (table_id)"
     assert read(lake, f"SELECT count(*) {bare}") == [(0,)]
-    for where, found in {"channel IS NULL": 5, "channel = '#policy'": 2, "article_id < 3": 2}.items():
-        assert read(lake, f"SELECT article_id FROM labels WHERE {where}") == [(found,)]
-    assert read(lake, "SELECT min(article_id), max(article_id) FROM labels") == [(2, 5)]
+    for where, found in {"url IS NULL": 5, "url = 'u'": 2, "article_id < 3": 2}.items():
+        assert read(lake, f"SELECT article_id FROM articles WHERE {where}") == [(found,)]
+    assert read(lake, "SELECT min(article_id), max(article_id) FROM articles") == [(2, 5)]
 
 
 @pytest.mark.parametrize("lake", ["sqlite"], indirect=True)
@@ -320,6 +321,8 @@ def test_an_exception_undoes_the_whole_block(lake):
 
 
 def test_a_read_block_cannot_write(lake):
+    with Database(lake).write():
+        pass
     with pytest.raises(StorageError, match="read-only"), Database(lake).read() as con:
         con.execute("INSERT INTO seen VALUES (1, 1)")
 

@@ -269,8 +269,8 @@ def test_the_folder_can_be_moved_and_is_published_again(database, put, now, tmp_
         query_published(moved, "FROM articles")
     from storage.database import Database
 
-    publish(Database(moved / "tocsin.duckdb"), now=now)
-    assert not written_by(Database(moved / "tocsin.duckdb"), 2)
+    publish(Database(moved / database.path.name), now=now)
+    assert not written_by(Database(moved / database.path.name), 2)
     assert query_published(moved, "SELECT count(*) FROM articles").rows == [(1,)]
 
 
@@ -369,7 +369,7 @@ def test_a_publisher_killed_anywhere_leaves_one_whole_version(seed, database, st
     root = database.path.parent / PARQUET
     assert {path.relative_to(root).as_posix() for path in root.rglob("*.parquet")} == known
     beside = {path.name for path in database.path.parent.iterdir()} - {"tocsin.duckdb.wal"}
-    assert beside == {"tocsin.duckdb", "history.duckdb", PARQUET}
+    assert beside == {database.path.name, "history.duckdb", PARQUET}
 
 
 _ON_A_FULL_DISK = """
@@ -389,6 +389,7 @@ except StorageError as error:
 """
 
 
+@pytest.mark.duckdb_file("the limit strikes its catalog before what is published")
 @pytest.mark.parametrize("limit", [2_000, 100_000])
 def test_a_full_disk_keeps_what_was_published_and_stored(limit, database, put, start_child, now):
     put((1, 0))
@@ -420,6 +421,7 @@ except StorageError as error:
 """
 
 
+@pytest.mark.duckdb_file("to open its catalog another user needs more than to read")
 def test_a_read_only_folder_is_a_clear_error(database, put, start_child, now, tmp_path_factory):
     put((1, 0))
     publish(database, now=now)
@@ -466,6 +468,7 @@ with duckdb.connect(sys.argv[1], read_only=True) as con:
 """
 
 
+@pytest.mark.duckdb_file("held by nobody else")
 def test_other_tools_read_it_while_a_run_holds_the_live_file(database, put, hold, now):
     put((1, 0))
     publish(database, now=now)

@@ -72,10 +72,14 @@ def test_what_cannot_be_answered_is_refused_with_the_reason(history, sql, said):
     assert len(run_query(history, "FROM runs").rows) == 1
 
 
-def test_a_held_or_missing_history_is_not_blamed_on_the_query(database, hold, tmp_path):
+@pytest.mark.duckdb_file("readers of the other never wait")
+def test_a_held_history_is_not_blamed_on_the_query(database, hold):
     hold(database.path)
     with pytest.raises(StorageBusy):
         run_query(database, "SELECT 1")
+
+
+def test_a_missing_history_is_not_blamed_on_the_query(tmp_path):
     with pytest.raises(StorageError) as caught:
         run_query(Database(tmp_path / "none.duckdb"), "SELECT 1")
     assert type(caught.value) is StorageError
@@ -85,11 +89,12 @@ _SLOW = """
 import sys
 from pathlib import Path
 from storage.database import Database
+from storage.folder import history_path
 from storage.query import query_published, run_query
 
 folder = Path(sys.argv[1])
 slow = "SELECT count(*) FROM range(400000000) AS r(i) WHERE hash(i) = 3"
-print(run_query(Database(folder / "tocsin.duckdb"), slow).rows, query_published(folder, slow).rows)
+print(run_query(Database(history_path(folder)), slow).rows, query_published(folder, slow).rows)
 """
 
 

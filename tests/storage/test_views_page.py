@@ -40,9 +40,9 @@ PROMISED = [
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory, make_article):
+def published(tmp_path_factory, place_history, make_article):
     """Publish sixty days of news of two outlets for the default topics, up to now; give the folder."""
-    database = Database(tmp_path_factory.mktemp("views") / "tocsin.duckdb")
+    database = Database(place_history(tmp_path_factory.mktemp("views")))
     now = datetime.now(UTC)
     articles = [
         make_article(number, first_seen_at=now - timedelta(hours=7 * number), outlet=f"Outlet {number % 2}")
