@@ -28,6 +28,7 @@ from tocsin.place import read_lake
 log = logging.getLogger(__name__)
 
 FILE_NAME = "tocsin.duckdb"
+PUBLISHED_NAME = "history.duckdb"
 DEFAULT_WAIT = timedelta(seconds=30)
 
 # A checkpoint in the middle of a run costs more than the run's rows; closing the file makes one anyway.
@@ -171,7 +172,8 @@ class Database:
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         path = self.require_path()
         if is_lake(path):
-            return self._open_lake(path, create=not read_only)
+            was_used = path.with_name(PUBLISHED_NAME).exists()
+            return self._open_lake(path, create=not (read_only and was_used))
         try:
             if not read_only and not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +186,10 @@ class Database:
             raise explain_opening(error, path) from error
 
     def _open_lake(self, path: Path, *, create: bool) -> duckdb.DuckDBPyConnection:
-        """Take the open DuckLake, or open it; each transaction sees what others committed before it."""
+        """Take the open DuckLake, or open it; each transaction sees what others committed before it.
+
+        `create` is false where history was published from: a catalog that is not there was lost then.
+        """
         if self._engine is not None:
             con, self._engine = self._engine, None
             return con

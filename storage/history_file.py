@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from storage.changes import Catalog
-from storage.database import connect
+from storage.database import PUBLISHED_NAME, connect
 from storage.lake import ARRAYS, speaks_lake, view_comments
 from storage.manifest import Manifest, save_manifest
 from storage.migrate import load_migrations
@@ -20,7 +20,7 @@ from storage.published_tables import DERIVED
 from storage.transaction import transaction
 from tocsin.errors import StorageError
 
-NAME = "history.duckdb"
+NAME = PUBLISHED_NAME
 PARQUET = "history"  # the folder beside it
 
 # DuckDB 1.0 and later read it, whatever version writes it.

@@ -142,8 +142,8 @@ def _require_catalog(address: LakeAddress) -> None:
 
 def _no_history(address: LakeAddress) -> StorageError:
     return StorageError(
-        f"{address} does not exist: there is no history yet, or its catalog was lost. "
-        "Make one with `tocsin monitor`, or bring the catalog back."
+        f"{address} has no catalog, though a history was published from it here. "
+        "Bring the catalog back, or begin anew with another local folder (local=…)."
     )
 
 
