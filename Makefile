@@ -17,7 +17,7 @@ UV_LOCK := $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal --
 PIN_EXTRA := awk '{print} /^sqlalchemy==/{b=1; t=""} b{t=t $$0 "\n"; if ($$0 !~ /\\$$/){ \
 	sub(/^sqlalchemy/, "sqlalchemy[asyncio]", t); printf "%s", t; b=0}}'
 
-.PHONY: help run test check gate ducklake test-ducklake format lock encoder emulator bench bench-history bench-latency bench-poll \
+.PHONY: help run test check gate ducklake test-ducklake format lock encoder emulator bench bench-ducklake bench-history bench-latency bench-poll \
 	bench-prefect bench-readers bench-rescore bench-size bench-topics prove-delivery prove-publishing screenshots browser clean
 
 help: ## Print what each target does
@@ -53,8 +53,9 @@ lock: ## Resolve the dependencies again and rewrite both lock files
 
 ducklake: $(VENV)-ducklake/.ready ## Install an environment for histories in DuckLake (DuckDB 1.5.5)
 
-test-ducklake: $(VENV)-ducklake/.ready ## Run the storage tests on DuckLake (TOCSIN_TEST_POSTGRES="host=… user=…" for a Postgres too)
-	@TOCSIN_TEST_STORAGE=ducklake $(VENV)-ducklake/bin/python -m pytest tests/storage $(ARGS)
+test-ducklake: $(VENV)-ducklake/.ready ## Run the storage tests and every command on DuckLake (TOCSIN_TEST_POSTGRES="host=… user=…" for a Postgres too)
+	@TOCSIN_TEST_STORAGE=ducklake $(VENV)-ducklake/bin/python -m pytest -n 2 --dist loadfile tests/storage \
+	  tests/tocsin/test_ducklake_commands.py tests/e2e/test_ducklake.py $(ARGS)
 
 encoder: $(VENV)-torch/.ready ## Fine-tune, build and fit all that is shipped again (takes torch, the data in EVAL and an hour)
 	@$(VENV)-torch/bin/python -m models.fine_tune --data $(EVAL) --out build/tuned
@@ -85,6 +86,9 @@ bench-history: $(VENV)/.dev ## Print what trends, publishing and storing cost be
 bench-readers: $(VENV)/.dev ## Count errors and delays of runs beside 8 readers of the published history (about 4 minutes)
 	@$(BIN)/python tests/bench/bench_readers.py $(ARGS)
 
+bench-ducklake: $(VENV)-ducklake/.ready ## Print what one use costs in a file and in DuckLake (TOCSIN_TEST_POSTGRES as above)
+	@$(VENV)-ducklake/bin/python tests/bench/bench_ducklake.py
+
 bench-size: $(VENV)/.dev ## Weigh a history of real articles: ARGS="POOL.jsonl.gz"
 	@$(BIN)/python tests/bench/bench_size.py $(ARGS)
 
@@ -110,7 +114,7 @@ prove-publishing: $(VENV)/.dev ## Count what readers miss while storing and publ
 	@$(BIN)/python tests/bench/prove_publishing.py $(ARGS)
 
 clean: ## Remove environments and caches (never the data folder)
-	rm -rf $(VENV) $(VENV)-torch $(VENV)-lock $(VENV)-reader tests/emulator/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-torch $(VENV)-lock $(VENV)-reader $(VENV)-ducklake tests/emulator/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tocsin needs Python 3.11 or newer; set PYTHON=python3.x")'

@@ -12,7 +12,7 @@ from storage.database import Database
 from tocsin.errors import StorageError
 from tocsin.types import Alert, Delivery, Reason
 
-texts = st.text(max_size=30)
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=30)
 times = st.datetimes(timezones=st.just(UTC))
 reasons = st.builds(
     Reason,
