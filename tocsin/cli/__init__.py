@@ -29,6 +29,7 @@ _COMMANDS = {
     "preview": "preview",
     "prune": "prune",
     "publish": "publish",
+    "reembed": "reembed",
     "report": "report",
     "rescore": "rescore",
     "restore": "restore",
