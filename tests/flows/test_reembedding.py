@@ -169,7 +169,8 @@ def test_embeddings_of_other_encoders_go_when_asked_and_all_is_done(db, place):
 
 def test_readers_of_the_published_history_see_what_was_added_and_what_went(db, place):
     publish(db, now=NOW)
-    again(place, Other(), drop_others=True)
+    again(place, Other())
+    again(place, Other(), drop_others=True)  # adds nothing, so that only what went is published
     with read_published(db.path.parent) as con:
         found = con.sql("SELECT encoder_revision, count(*) FROM embeddings GROUP BY 1 ORDER BY 1").fetchall()
     assert found == [("older", 1), ("other-1", 6)]
