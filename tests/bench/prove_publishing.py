@@ -152,8 +152,8 @@ def _is_whole(row):
 class _Reader:
     """Asks all the while, opening the file anew each time.
 
-    It must not have it open when this process looks too: DuckDB gives all connections of a process to one path
-    the file that the first of them opened.
+    It must not have it open when this process looks too: DuckDB gives all connections of a process to one
+    path the file that the first of them opened.
     """
 
     def __init__(self, folder):

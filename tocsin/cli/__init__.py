@@ -35,6 +35,7 @@ _COMMANDS = {
     "restore": "restore",
     "search": "search",
     "serve": "serve",
+    "share": "share",
     "slack": "slack",
     "sql": "sql",
     "status": "status",
