@@ -35,12 +35,8 @@ def published_path(folder: Path) -> Path:
     return folder / NAME
 
 
-@contextmanager
-def read_published(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the published history of a data folder for reading; runs neither wait for it nor disturb it.
-
-    Raises: StorageError if nothing was published yet, or it cannot be read.
-    """
+def require_published(folder: Path) -> Path:
+    """Give the path of the published history. Raises: StorageError if nothing was published yet."""
     path = published_path(folder)
     if not path.exists():
         raise StorageError(
@@ -48,6 +44,16 @@ def read_published(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             "`tocsin publish` what is stored now; `tocsin sql --live` asks the database of the runs.",
             path=path,
         )
+    return path
+
+
+@contextmanager
+def read_published(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the published history of a data folder for reading; runs neither wait for it nor disturb it.
+
+    Raises: StorageError if nothing was published yet, or it cannot be read.
+    """
+    path = require_published(folder)
     try:
         con = connect(path, read_only=True)
     except duckdb.Error as error:

@@ -5,13 +5,13 @@ It lacks fixed-size arrays, RETURNING and comments on the columns of views; all 
 
 from __future__ import annotations
 
-import importlib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import duckdb
 
+from storage.extensions import load_installed
 from storage.transaction import transaction
 from tocsin.errors import StorageError
 from tocsin.place import LAKE_NAME, LakeAddress
@@ -40,8 +40,8 @@ WHERE end_snapshot IS NULL
 """
 
 _ADVICE = (
-    "A history in DuckLake needs DuckDB 1.5.5 with its extensions (here is DuckDB {version}). "
-    "Install tocsin[ducklake] into an environment of its own, as docs/ducklake.md says."
+    "A history in DuckLake takes DuckDB 1.5.5 with its extensions: install tocsin[ducklake] into an "
+    "environment of its own, as docs/ducklake.md says."
 )
 
 
@@ -100,8 +100,7 @@ def load_extensions(con: duckdb.DuckDBPyConnection, address: LakeAddress) -> Non
     names = ["ducklake", f"{address.kind}_scanner"]
     if "://" in address.data:
         names.append("httpfs")
-    for name in names:
-        con.execute(f"LOAD {quote(str(_find_extension(name)))}")
+    load_installed(con, names, advice=_ADVICE)
     if "httpfs" in names:
         [(endpoint,)] = con.execute("SELECT current_setting('s3_endpoint')").fetchall()
         if endpoint and not endpoint.endswith("amazonaws.com"):  # others have no host name for each bucket
@@ -145,18 +144,6 @@ def _no_history(address: LakeAddress) -> StorageError:
         f"{address} has no catalog, though a history was published from it here. "
         "Bring the catalog back, or begin anew with another local folder (local=…)."
     )
-
-
-def _find_extension(name: str) -> Path:
-    try:
-        package = importlib.import_module(f"duckdb_extension_{name}")
-    except ImportError:
-        raise StorageError(_ADVICE.format(version=duckdb.__version__)) from None
-    folder = Path(next(iter(package.__path__))) / "extensions" / f"v{duckdb.__version__}"
-    path = folder / f"{name}.duckdb_extension"
-    if not path.is_file():
-        raise StorageError(_ADVICE.format(version=duckdb.__version__))
-    return path
 
 
 def quote(text: str) -> str:

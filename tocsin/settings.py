@@ -124,6 +124,9 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr | None = Field(
         None, description="What posts to TOCSIN_WEBHOOK_URL are signed with."
     )
+    share_token: SecretStr | None = Field(
+        None, description="What DuckDB clients show to `tocsin share`: 16 characters or more; a secret."
+    )
     relevant_reactions: Annotated[tuple[str, ...], NoDecode] = Field(
         ("white_check_mark",), description="Reactions to an alert that mean yes, separated by commas."
     )

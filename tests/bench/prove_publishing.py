@@ -86,7 +86,8 @@ def prove(folder, kills, rng):
             hit[doing] += 1
             stored = max([stored, *(number for word, number in said if word == "stored")])
             published = max([published, *(number for word, number in said if word == "published")])
-            stored = _check(database, folder, stored, published, wrong)
+            with reader.pausing:
+                stored = _check(database, folder, stored, published, wrong)
             if kill % 20 == 19:
                 print(
                     f"{kill + 1} kills, {stored} runs, {reader.asked} questions, wrong: {len(wrong)}",
@@ -149,12 +150,16 @@ def _is_whole(row):
 
 
 class _Reader:
-    """Asks all the while, opening the file anew each time."""
+    """Asks all the while, opening the file anew each time.
+
+    It must not have it open when this process looks too: DuckDB gives all connections of a process to one
+    path the file that the first of them opened.
+    """
 
     def __init__(self, folder):
         self._folder, self._ends = folder, threading.Event()
         self._thread = threading.Thread(target=self._ask)
-        self.asked, self.wrong = 0, []
+        self.asked, self.wrong, self.pausing = 0, [], threading.Lock()
 
     def __enter__(self):
         self._thread.start()
@@ -167,7 +172,7 @@ class _Reader:
     def _ask(self):
         while not self._ends.wait(0.1):
             try:
-                with read_published(self._folder) as con:
+                with self.pausing, read_published(self._folder) as con:
                     row = con.execute(_WHOLE).fetchone()
             except StorageError as error:
                 self.wrong.append(f"reader: {error}")

@@ -189,7 +189,7 @@ def test_the_comments_that_are_left_out_are_those_that_a_file_has():
 
 
 def test_without_the_extensions_it_is_said_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setattr("storage.lake.importlib.import_module", _no_module)
+    monkeypatch.setattr("storage.extensions.importlib.import_module", _no_module)
     bind_lake(tmp_path, LakeAddress("sqlite", str(tmp_path / "c.sqlite"), str(tmp_path / "p")))
     with pytest.raises(StorageError, match=r"DuckDB 1\.5\.5.*tocsin\[ducklake\]"):
         read(history_path(tmp_path), "SELECT 1")

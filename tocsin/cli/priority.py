@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 # Commands that only read what is published. With --live they hold the database, and had better be quick.
-READERS = frozenset({"report", "search", "sql", "trends"})
+READERS = frozenset({"report", "search", "share", "sql", "trends"})
 _LEAST = 19
 
 

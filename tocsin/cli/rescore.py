@@ -88,7 +88,8 @@ def _print(report: RescoreReport) -> None:
         f"({report.texts:,} texts read), in {sum(report.seconds.values()):.1f} s. Nobody was alerted."
     )
     for revision, count in sorted(report.left_out.items()):
-        why = f"their embeddings are of encoder {revision}" if revision else "they have no embedding"
+        of_other = f"their embeddings are of encoder {revision} (see `tocsin reembed`)"
+        why = of_other if revision else "they have no embedding"
         console.print(f"{count:,} articles left out: {why}")
     if report.publish_error:
         console.print(f"Not published: {report.publish_error}")
