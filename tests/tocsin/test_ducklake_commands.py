@@ -114,6 +114,7 @@ WRITING = [
     ("feeds", "remove", "https://feeds.example/new"),
     ("rescore", "--topic", "export_controls", "--json"),
     ("rescore", "--json", "--by-vectors"),
+    ("reembed", "--json", "--drop-others"),
     ("import", "DATA/articles.jsonl", "--json"),
     ("label", "export_controls", "--import", "DATA/answers.csv"),
     ("learn", "export_controls", "--json"),
