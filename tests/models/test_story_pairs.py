@@ -35,13 +35,15 @@ def test_fresh_pairs_share_no_article_with_those_for_fitting_and_no_file_holds_t
     assert not name_articles(read_pairs(FRESH)) & name_articles(read_pairs())
     for path in (PAIRS, FRESH):
         lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        assert {tuple(line) for line in lines} == {("one", "other", "label", "half", "drawn", "weight")}
+        assert {tuple(line) for line in lines} == {
+            ("one", "other", "label", "half", "drawn", "weight", "code")
+        }
         assert max(len(line[key]) for line in lines for key in ("one", "other")) <= 13
 
 
 def test_a_weight_says_how_many_pairs_of_the_stream_a_drawn_one_stands_for():
     for path in (PAIRS, FRESH):
-        strata = Counter((pair.drawn, pair.weight) for pair in read_pairs(path) if pair.half == "history")
+        strata = Counter((pair.drawn, pair.weight) for pair in read_pairs(path) if pair.weight)
         for (drawn, weight), count in strata.items():
             taken, _, of, *_ = drawn.replace(",", " ").split()
             assert count == int(taken)
