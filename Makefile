@@ -51,12 +51,14 @@ lock: ## Resolve the dependencies again and rewrite both lock files
 	@for lock in requirements.lock requirements-dev.lock; do \
 	  $(PIN_EXTRA) $$lock > $$lock.new && mv $$lock.new $$lock; done
 
-encoder: $(VENV)-torch/.ready ## Fine-tune, build and fit all that is shipped again (takes torch, the data in EVAL and an hour)
+encoder: $(VENV)-torch/.ready ## Fine-tune, build and fit all that is shipped again (takes torch, the data in EVAL and two hours)
 	@$(VENV)-torch/bin/python -m models.fine_tune --data $(EVAL) --out build/tuned
 	@$(VENV)-torch/bin/python -m models.build_encoder --tuned build/tuned --reference tests/models/reference_vectors.json
 	@$(VENV)-torch/bin/python -m models.fine_tune --data $(EVAL) --out build/held-out \
 	  --hold-out export_controls ai_safety censorship device_bans market_impact
 	@$(VENV)-torch/bin/python -m models.build_encoder --tuned build/held-out --out build/held-out-encoder
+	@$(VENV)-torch/bin/python -m models.fine_tune_stories --data $(EVAL) --out build/events
+	@$(VENV)-torch/bin/python -m models.build_encoder --tuned build/events --purpose events
 	@$(VENV)-torch/bin/python -m models.fit_heads --data $(EVAL)
 	@$(VENV)-torch/bin/python -m models.fit_zero_shot --data $(EVAL) --held-out build/held-out-encoder
 
