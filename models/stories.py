@@ -15,6 +15,7 @@ import numpy as np
 
 from models.background import load_background
 from models.encode import Vectors
+from models.story_events import EventReader, load_event_reader
 from models.story_rule import Limits, Look, StoryRule, look_at, read_rule
 from models.story_words import StoryWords, Weights
 from tocsin.types import StoryArticle, StoryTie
@@ -49,11 +50,12 @@ class Compared:
 
 
 class Storyteller:
-    """Ties articles to stories under one rule."""
+    """Ties articles to stories under one rule; pairs that are in doubt at sight are read closer."""
 
-    def __init__(self, rule: StoryRule, weights: Weights) -> None:
+    def __init__(self, rule: StoryRule, weights: Weights, reader: EventReader | None = None) -> None:
         self._rule = rule
         self._weights = weights
+        self._reader = reader
 
     def tie(self, new: Sequence[StoryArticle], vectors: Vectors, known: Known) -> list[StoryTie]:
         """Give each new article its story, in the order of `new`.
@@ -71,15 +73,37 @@ class Storyteller:
         ordered = [new[row] for row in order]
         shelf = _Shelf(known, ordered, vectors[order])
         rows = range(len(known.articles), len(shelf.articles))
-        near = {
-            row: {other: self._look(row, other, shelf).odds for other in shelf.nearest(row)} for row in rows
-        }
+        looks = {row: {other: self._look(row, other, shelf) for other in shelf.nearest(row)} for row in rows}
+        near = {row: {other: look.odds for other, look in found.items()} for row, found in looks.items()}
+        self._read_closer(looks, near, shelf.articles)
         return Compared(known, ordered, near)
 
     def _look(self, row: int, other: int, shelf: _Shelf) -> Look:
         pair = shelf.articles[row], shelf.articles[other]
         words = shelf.words(row, self._weights), shelf.words(other, self._weights)
         return look_at(self._rule, pair, words, float(shelf.vectors[row] @ shelf.vectors[other]))
+
+    def _read_closer(
+        self,
+        looks: Mapping[int, Mapping[int, Look]],
+        near: Mapping[int, dict[int, float]],
+        articles: Sequence[StoryArticle],
+    ) -> None:
+        """Put what a closer reading says in place of the log-odds at sight of the pairs in doubt."""
+        closer = self._rule.closer
+        if closer is None or self._reader is None:
+            return
+        pairs = [
+            (row, other)
+            for row, found in looks.items()
+            for other, look in found.items()
+            if look.is_open and look.odds >= closer.doubtful
+        ]
+        pairs.sort(key=lambda pair: -looks[pair[0]][pair[1]].odds)  # the likeliest first: reading has a bound
+        cosines = self._reader.compare([(articles[row], articles[other]) for row, other in pairs])
+        for (row, other), cosine in zip(pairs, cosines, strict=True):
+            if not math.isnan(cosine):
+                near[row][other] = closer.weigh(looks[row][other].features, float(cosine))
 
 
 def place(compared: Compared, limits: Limits) -> list[StoryTie]:
@@ -115,8 +139,8 @@ def _is_company(odds: Sequence[float], members: int, limits: Limits) -> bool:
 
 
 def load_storyteller() -> Storyteller:
-    """Load the shipped rule and the shipped word weights. Raises: ModelError."""
-    return Storyteller(read_rule(), Weights(load_background().lexicon))
+    """Load the shipped rule and word weights; the event encoder waits for a doubt. Raises: ModelError."""
+    return Storyteller(read_rule(), Weights(load_background().lexicon), load_event_reader())
 
 
 class _Stories:

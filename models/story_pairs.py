@@ -26,14 +26,9 @@ from tocsin.types import StoryArticle
 POOL, HISTORY = "pool.jsonl.gz", "history.jsonl.gz"
 PAIRS = Path(__file__).parents[1] / "tests" / "models" / "story_pairs.jsonl"
 FRESH = PAIRS.with_name("story_pairs_fresh.jsonl")  # only ever measured
-# Months of the history that pairs were drawn from; each group is told by readers that never saw it.
-FITTED_MONTHS = (
-    ("2023-09", "2025-07"),
-    ("2025-08", "2025-09"),
-    ("2025-10", "2026-05"),
-    ("2026-06", "2026-07"),
-)
-FRESH_MONTHS = ("2023-11", "2023-12", "2026-03", "2026-04")
+# Months that the event encoder never learns from: weights beside it and limits are fitted there.
+HELD_OUT = ("2023-05", "2023-10", "2025-09", "2026-04", "2026-06")
+FRESH_MONTHS = ("2023-04", "2023-08", "2025-12", "2026-08")  # nothing is fitted to pairs of these
 
 Interval = tuple[float, float]
 Bools = npt.NDArray[np.bool_]
@@ -45,7 +40,8 @@ class Pair:
     """Two articles by their ids, and what a reader says of them.
 
     `half` is where both are, `drawn` how the pair was drawn; `weight` is how many pairs of the stream one
-    pair of the history stands for (of pairs for fitting: 0 if it stands for none).
+    pair of the history stands for (of pairs for fitting: 0 if it stands for none). `code` says more than the
+    label: docs/stories.md has the list; "" where the reader gave none.
     """
 
     one: str
@@ -54,6 +50,7 @@ class Pair:
     half: Literal["pool", "older", "history"]
     drawn: str
     weight: float
+    code: Literal["s", "r", "o", "n", "d", "u", ""] = ""
 
 
 @dataclass(frozen=True)
@@ -96,15 +93,16 @@ def read_pool(path: Path, encoder: Encoder, *, only: AbstractSet[str] | None = N
 
 
 def read_history(
-    data: Path, encoder: Encoder, months: Collection[str], *, only: AbstractSet[str] | None = None
+    data: Path, encoder: Encoder, months: Collection[str] | None, *, only: AbstractSet[str] | None = None
 ) -> Pool:
-    """Read and embed the history of some months ("2025-07"), without what the pool holds too."""
+    """Read and embed the history of some months ("2025-07"; None: all), without what the pool holds too."""
     known = {item["title"].strip().lower() for name in (POOL, "train.jsonl", "dev.jsonl")
              for item in _read_lines(data / name)}  # fmt: skip
     lines = (
         (name_address(item["url"]), item)
         for item in _read_lines(data / HISTORY)
-        if (item.get("published") or "")[:7] in months and item["title"].strip().lower() not in known
+        if months is None or (item.get("published") or "")[:7] in months
+        if item["title"].strip().lower() not in known
     )
     return _embed(_dated(lines), encoder, only)
 

@@ -34,6 +34,7 @@ SAME_ISSUE = timedelta(hours=12)  # what an outlet writes later is the next thin
 AGAINST = -6.0  # log-odds of two articles that are no copies where only copies join, and of twins
 COPY, COPY_COSINE, COPY_TFIDF = 6.0, 0.9, 0.7  # log-odds of a copy, and what makes one
 FEATURES = ("cosine", "tfidf", "headline", "rare", "root_days", "other_names")
+EVENT_COSINE = "event_cosine"
 ENGLISH = "en"
 
 
@@ -49,8 +50,30 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class CloserRule:
+    """What a closer reading makes of a pair: log-odds from the features and the cosine of its event vectors.
+
+    Only pairs whose log-odds at sight reach `doubtful` are read closer, by the encoder `event_revision`.
+    """
+
+    event_revision: str
+    weights: Mapping[str, float]
+    offset: float
+    doubtful: float
+
+    @cached_property
+    def vector(self) -> Vectors:
+        """Give the weights in the order of `FEATURES` and the cosine's last, float32 (features + 1,)."""
+        return np.array([self.weights[name] for name in (*FEATURES, EVENT_COSINE)], dtype=np.float32)
+
+    def weigh(self, features: Vectors, cosine: float) -> float:
+        """Give the log-odds of a pair by its features and the cosine of its event vectors."""
+        return float(self.vector[:-1] @ features + self.vector[-1] * cosine) + self.offset
+
+
+@dataclass(frozen=True)
 class StoryRule:
-    """What was fitted: log-odds of one event are weights times features plus offset.
+    """What was fitted: log-odds of one event are weights times features plus offset, at sight.
 
     `report` is what was measured when this was fitted.
     """
@@ -59,8 +82,9 @@ class StoryRule:
     weights: Mapping[str, float]
     offset: float
     limits: Limits
+    closer: CloserRule | None = None
     report: Mapping[str, Any] = field(default_factory=dict)
-    version: int = 2
+    version: int = 3
 
     @cached_property
     def vector(self) -> Vectors:
@@ -72,10 +96,12 @@ def read_rule(path: Path = PATH) -> StoryRule:
     """Read what `write_rule` wrote. Raises: ModelError if it is missing or not as written."""
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        rule = StoryRule(**told | {"limits": Limits(**told["limits"])})
+        closer = CloserRule(**told["closer"]) if told.get("closer") else None
+        rule = StoryRule(**told | {"limits": Limits(**told["limits"]), "closer": closer})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ModelError(f"{path} cannot be read ({error}): {RESTORE}", path=path) from error
-    if set(rule.weights) != set(FEATURES):
+    closer_names = {*FEATURES, EVENT_COSINE} if rule.closer is None else set(rule.closer.weights)
+    if set(rule.weights) != set(FEATURES) or closer_names != {*FEATURES, EVENT_COSINE}:
         raise ModelError(f"{path} has other features than {', '.join(FEATURES)}: {RESTORE}", path=path)
     return rule
 

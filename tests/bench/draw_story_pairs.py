@@ -21,7 +21,8 @@ from models.story_rule import is_one_outlet, read_rule
 from models.story_words import Weights
 
 SEED = 20261122
-STRATA = ((-2.5, 0.0, 170), (0.0, 20.0, 300))  # log-odds from and to, and pairs of the history to draw
+# Log-odds at sight from and to, and pairs of the history to draw.
+STRATA = ((-3.0, -1.5, 260), (-1.5, 0.0, 280), (0.0, 1.5, 250), (1.5, 3.0, 200), (3.0, 20.0, 200))
 POOL_FROM = -2.0  # log-odds from which every pair of the pool is drawn
 APART = 4 * 86400.0  # seconds
 NEAR_LABELLED = 0.7  # cosine from which an article of those days may be of a labelled pair's event

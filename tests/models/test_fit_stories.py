@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from models.fit_stories import choose_limits, cut_month_lots, fit_odds
+from models.fit_stories import Material, Samples, choose_limits, cut_months, fit_odds
 from models.measure_stories import Lot, join_pairs
 from models.stories import Compared, Known
 from models.story_pairs import Pair, Pool
@@ -58,13 +58,33 @@ def test_both_articles_of_a_pair_are_joined_if_they_reach_the_limits():
 
 
 def test_the_history_is_cut_by_months_with_the_pairs_that_lie_in_them():
-    lot = make_lot("same", "same", step=timedelta(days=20))  # 2 and 22 July, 11 and 31 August
-    found = {months: part for months, part in cut_month_lots(lot) if part.pairs}
-    assert list(found) == [("2023-09", "2025-07"), ("2025-08", "2025-09")]
-    assert [part.pairs for part in found.values()] == [[lot.pairs[0]], [lot.pairs[1]]]
-    (august,) = [part for months, part in found.items() if "2025-08" in months]
-    assert [article.article_id for article in august.pool.articles] == [0, 1]
-    assert august.rows(august.pairs[0]) == (0, 1)
+    begin = NOON.replace(month=8, day=1)
+    lot = make_lot(
+        "same", "same", begin=begin, step=timedelta(days=17)
+    )  # 1 and 18 August, 4 and 21 September
+    found = {month: part for month, part in cut_months(lot) if part.pool.articles}
+    assert list(found) == ["2025-09"]
+    september = found["2025-09"]
+    assert september.pairs == [lot.pairs[1]]
+    assert [article.article_id for article in september.pool.articles] == [0, 1]
+    assert september.rows(september.pairs[0]) == (0, 1)
+
+
+def test_a_month_that_limits_are_chosen_on_is_in_no_weight():
+    dice = np.random.default_rng(0)
+    months = [{"2023-05"}] * 40 + [{"2023-10"}] * 40 + [{"2023-05", "2023-10"}] * 4
+    same = np.arange(84) % 2 == 0
+    # The first feature tells the label in May, and its opposite in October.
+    sign = np.array([1] * 40 + [-1] * 40 + [1] * 4) * np.where(same, 1, -1)
+    seen = dice.normal(0, 0.1, size=(84, 7)).astype(np.float32)
+    seen[:, 0] += sign
+    material = Material(
+        Samples(seen[:, :6], same, months), Samples(seen, same, months), make_lot(), ("a", "b")
+    )
+    october, may = material.fit(without="2023-05"), material.fit(without="2023-10")
+    assert october.weights["cosine"] < 0 < may.weights["cosine"]
+    assert october.closer.weights["cosine"] < 0 < may.closer.weights["cosine"]
+    assert (may.encoder_revision, may.closer.event_revision) == ("a", "b")
 
 
 def test_weights_are_of_features_as_they_are_and_follow_the_labels():
