@@ -17,7 +17,7 @@ UV_LOCK := $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal --
 PIN_EXTRA := awk '{print} /^sqlalchemy==/{b=1; t=""} b{t=t $$0 "\n"; if ($$0 !~ /\\$$/){ \
 	sub(/^sqlalchemy/, "sqlalchemy[asyncio]", t); printf "%s", t; b=0}}'
 
-.PHONY: help run test check gate ducklake test-ducklake format lock encoder emulator bench bench-ducklake bench-history bench-latency bench-poll \
+.PHONY: help run test check gate ducklake test-ducklake test-share format lock encoder emulator bench bench-ducklake bench-history bench-latency bench-poll \
 	bench-prefect bench-readers bench-rescore bench-size bench-topics prove-delivery prove-publishing screenshots browser clean
 
 help: ## Print what each target does
@@ -56,6 +56,9 @@ ducklake: $(VENV)-ducklake/.ready ## Install an environment for histories in Duc
 test-ducklake: $(VENV)-ducklake/.ready ## Run the storage tests and every command on DuckLake (TOCSIN_TEST_POSTGRES="host=… user=…" for a Postgres too)
 	@TOCSIN_TEST_STORAGE=ducklake $(VENV)-ducklake/bin/python -m pytest -n 2 --dist loadfile tests/storage \
 	  tests/tocsin/test_ducklake_commands.py tests/e2e/test_ducklake.py $(ARGS)
+
+test-share: $(VENV)-ducklake/.ready ## Run the tests of `tocsin share`, which need DuckDB's Quack
+	@$(VENV)-ducklake/bin/python -m pytest tests/storage/test_share.py $(ARGS)
 
 encoder: $(VENV)-torch/.ready ## Fine-tune, build and fit all that is shipped again (takes torch, the data in EVAL and two hours)
 	@$(VENV)-torch/bin/python -m models.fine_tune --data $(EVAL) --out build/tuned
@@ -139,7 +142,7 @@ $(VENV)-ducklake/.ready: requirements-dev.lock pyproject.toml
 	@$(VENV)-ducklake/bin/python -m pip --quiet install --require-hashes -r requirements-dev.lock
 	@$(VENV)-ducklake/bin/python -m pip --quiet install --no-deps duckdb==1.5.5 duckdb-extensions==1.5.5 \
 	  duckdb-extension-ducklake==1.5.5 duckdb-extension-httpfs==1.5.5 \
-	  duckdb-extension-postgres-scanner==1.5.5 duckdb-extension-sqlite-scanner==1.5.5
+	  duckdb-extension-postgres-scanner==1.5.5 duckdb-extension-sqlite-scanner==1.5.5 duckdb-extension-quack==1.5.5
 	@$(VENV)-ducklake/bin/python -m pip --quiet install --no-deps --no-build-isolation --editable .
 	@touch $@
 
