@@ -136,6 +136,19 @@ class Settings(BaseSettings):
     tune_url: str | None = Field(
         None, description="Where people tune a topic, linked in alerts; {topic} stands for its name."
     )
+    runner: str = Field(
+        "threads",
+        description="What polls and embeds: threads, dask, dask:ADDRESS, ray or ray:ADDRESS.",
+    )
+    workers: int | None = Field(
+        None, ge=1, le=1024, description="Worker processes of dask and ray without an address. Unset: cores."
+    )
+    shard_feeds: int = Field(
+        250, ge=1, le=10_000, description="Feeds at most that one task of dask or ray polls."
+    )
+    shard_texts: int = Field(
+        256, ge=1, le=10_000, description="Texts at most that one task of dask or ray embeds."
+    )
     prune_older_than: str | None = Field(
         None, description="Age at which the flow `prune` removes articles, such as 2y. Unset: never."
     )
@@ -172,6 +185,16 @@ class Settings(BaseSettings):
     @classmethod
     def _read_hours(cls, value: Any) -> object:
         return _hours(value) if isinstance(value, str) else value
+
+    @field_validator("runner", mode="after")
+    @classmethod
+    def _check_runner(cls, value: str) -> str:
+        kind, colon, address = value.strip().partition(":")
+        if kind not in {"threads", "dask", "ray"} or (colon and (kind == "threads" or not address)):
+            raise ValueError("it is threads, dask, dask:ADDRESS, ray or ray:ADDRESS")
+        if "@" in address:
+            raise ValueError("an address holds no user and password")
+        return value.strip()
 
     @field_validator("time_zone", mode="after")
     @classmethod
