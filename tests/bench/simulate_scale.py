@@ -104,8 +104,7 @@ def slot_seconds(costs: Costs, assumed: Assumptions) -> float:
 def to_table(needs: Sequence[Need]) -> str:
     """Give what is needed as a table in Markdown."""
     lines = [
-        "| feeds | polls a second | articles a day | workers | one writer, busy at the peak "
-        "| storage after a year | a month |",
+        "| feeds | polls a second | articles a day | workers | the writer is busy | after a year | a month |",
         "|---|---|---|---|---|---|---|",
     ]
     lines += [

@@ -46,8 +46,8 @@ QUERIES = (
     "SELECT feed_url, outcome, status, severity, reason, entries, new_articles FROM fetches ORDER BY ALL",
     "SELECT article_id, url, title, summary, outlet, feed_url, language FROM articles ORDER BY ALL",
     "SELECT feed_url, article_id, guid, title FROM entries ORDER BY ALL",
-    "SELECT article_id, topic, topic_version, encoder_revision, head, round(score, 5) FROM scores "
-    "ORDER BY ALL",  # the last bits of a product of matrices hang on how many rows it has
+    # A score's last bits hang on how many rows a product of matrices has.
+    "SELECT article_id, topic, topic_version, head, round(score, 5) AS score FROM scores ORDER BY ALL",
     "SELECT article_id, embedding FROM embeddings ORDER BY ALL",
     "SELECT article_id, story_id FROM story_articles ORDER BY ALL",
     "SELECT alert_id, channel FROM alerts ORDER BY ALL",
