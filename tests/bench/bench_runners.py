@@ -137,31 +137,28 @@ def bench(scratch, chosen):
             for size in chosen.sizes if workers == 2 else [250]:
                 ways[f"{workers}, shards of {size}"] = (cluster, _settings(cluster, size))
         taken = take_rounds(scratch, farm, ways, chosen)
-    print(f"A cluster of one's own, 2 workers: {start_own(server)}\n")
+    print(f"A cluster of one's own, 2 workers: {start_own()}\n")
     return taken
 
 
-def start_own(server):
+def start_own():
     """Say how long a run waits for worker processes of its own, and what an empty task takes then."""
     from flows.feeds.options import DEFAULTS
     from flows.runners import open_crew
     from flows.shard_work import PollJob
     from tocsin.settings import load_settings
 
-    server.start()
     job = PollJob([], options=DEFAULTS, brakes={}, log_level=30)
     began, said = time.perf_counter(), []
-    try:
-        with open_crew(load_settings(runner="dask", workers=2)) as crew:
-            crew.slots()
-            said.append(f"{time.perf_counter() - began:.1f} s to start")
-            for what, number in (("the first task of each", 2), ("40 more", 40)):
-                began = time.perf_counter()
-                for pending in [crew.poll(job) for _ in range(number)]:
-                    pending.result()
-                said.append(f"{what} {time.perf_counter() - began:.2f} s")
-    finally:
-        server.stop()
+    with open_crew(load_settings(runner="dask", workers=2)) as crew:
+        crew.slots()
+        said.append(f"{time.perf_counter() - began:.1f} s to start")
+        for what, number in (("the first task of each", 2), ("40 more", 40)):
+            began, own = time.perf_counter(), _own_cpu()
+            for pending in [crew.poll(job) for _ in range(number)]:
+                pending.result()
+            spent = time.perf_counter() - began
+            said.append(f"{what} {spent:.2f} s ({_own_cpu() - own:.2f} s of the run's CPU)")
     return ", ".join(said)
 
 
