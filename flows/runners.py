@@ -28,6 +28,10 @@ Answer = TypeVar("Answer")
 
 # A job that lost its worker is done once more, by the runner itself, which knows of it first.
 _REPEATS = 1
+_OWN_CLUSTER = {
+    "distributed.scheduler.allowed-failures": _REPEATS,
+    "distributed.worker.daemon": False,  # large bodies are parsed in processes that a worker starts
+}
 # How long a Dask scheduler may be without any worker while we wait for an answer, and how often we look.
 _PATIENCE = 120.0
 _LOOK_EVERY = 15.0
@@ -140,7 +144,7 @@ class _Dask:
             self.runner = runners.DaskTaskRunner(address=self._address, client_kwargs={"timeout": _CONNECT})
         else:
             self.runner = runners.DaskTaskRunner(cluster_kwargs=own)
-        with dask.config.set({"distributed.scheduler.allowed-failures": _REPEATS}), self.runner:
+        with dask.config.set(_OWN_CLUSTER), self.runner:
             self._connect()
             yield
 
@@ -208,9 +212,15 @@ class _Ray:
         return import_module("prefect_ray.context").remote_options(max_retries=_REPEATS)
 
     def wait(self, future: PrefectFuture[Any]) -> Any:
+        said = import_module("ray").exceptions
         try:
             return future.result()
-        except import_module("ray").exceptions.RaySystemError as error:
+        except (
+            said.WorkerCrashedError,
+            said.NodeDiedError,
+            said.ObjectLostError,
+            said.OutOfMemoryError,
+        ) as error:
             raise WorkerLost(f"Ray: {type(error).__name__}") from error
 
 

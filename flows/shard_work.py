@@ -9,10 +9,12 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from multiprocessing import current_process
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from flows.feeds.options import PollOptions
 from flows.feeds.poll import Brakes, Request, poll_feeds
+from tocsin.errors import SettingsError
 from tocsin.logging import LogLine, collecting_log
 from tocsin.types import Polled
 
@@ -84,7 +86,15 @@ class Crew(Protocol):
 
 
 def poll_shard(job: PollJob) -> PolledShard:
-    """Fetch and parse a shard's feeds; a feed's failure is a value. Done twice, it only asks twice."""
+    """Fetch and parse a shard's feeds; a feed's failure is a value. Done twice, it only asks twice.
+
+    Raises: SettingsError in a process that may have no children, since hostile bodies are parsed in some.
+    """
+    if current_process().daemon:
+        raise SettingsError(
+            "TOCSIN_RUNNER: Dask's workers may start no processes: start them with "
+            "DASK_DISTRIBUTED__WORKER__DAEMON=False, since large bodies are parsed in processes of their own"
+        )
     brakes = dict(job.brakes)
     with collecting_log(job.log_level) as log:
         polled = asyncio.run(poll_feeds(job.requests, clock=_now, options=job.options, brakes=brakes))

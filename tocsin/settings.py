@@ -317,13 +317,14 @@ def _name(location: tuple[int | str, ...]) -> str:
 
 
 def export_prefect_defaults(settings: Settings) -> None:
-    """Tell Prefect, before it is imported, to be quiet and to keep its state in the data folder.
+    """Tell Prefect, before it is imported, to be quiet and to keep its state in the data folder; Ray too.
 
     What the environment says already stays: with `PREFECT_API_URL` or `PREFECT_HOME` set, runs are
     recorded there. Without, Prefect starts a server of its own for the time of the run.
     """
     defaults = {
         "DO_NOT_TRACK": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # its log still reaches its server
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",

@@ -8,12 +8,20 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("prefect_dask", reason='Dask is not installed: pip install "tocsin[dask]"')
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def needs(runner):
+    is_absent = find_spec(f"prefect_{runner}") is None
+    return pytest.mark.skipif(is_absent, reason=f'it is not installed: pip install "tocsin[{runner}]"')
+
+
+RUNNERS = [pytest.param(runner, marks=needs(runner)) for runner in ("dask", "ray")]
 
 PAPERS = 4
 TITLES = (
@@ -84,7 +92,12 @@ def _feed(number, published):
         f"<item><title>{title}</title><link>https://paper.example/{number}</link><guid>{number}</guid>"
         f"<pubDate>{published}</pubDate><description>{title}, it was said.</description></item>"
     )
-    return f"<rss version='2.0'><channel><title>Paper {number}</title>{item}</channel></rss>".encode()
+    padding = (
+        f"<!-- {'x' * 300_000} -->" if number == 7 else ""
+    )  # so large, it is parsed in a process of its own
+    return (
+        f"<rss version='2.0'><channel>{padding}<title>Paper {number}</title>{item}</channel></rss>".encode()
+    )
 
 
 def process_of(port):
@@ -149,10 +162,11 @@ def stored(ask, data):
     return [ask(data, query) for query in QUERIES]
 
 
-def test_two_worker_processes_store_the_same_rows(run_once, alone, ask):
-    done, report, data = run_once("dask")
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_two_worker_processes_store_the_same_rows(runner, run_once, alone, ask):
+    done, report, data = run_once(runner)
     assert done.returncode == 0, done.stderr
-    assert "crew.started runner=dask slots=2" in (data / "tocsin.log").read_text()
+    assert f"crew.started runner={runner} slots=2" in (data / "tocsin.log").read_text()
     assert stored(ask, data) == stored(ask, alone[2])
     assert len(stored(ask, data)[2]) == len(TITLES)
     assert [report[key] for key in ("fetched", "failed", "matches")] == [
@@ -162,12 +176,13 @@ def test_two_worker_processes_store_the_same_rows(run_once, alone, ask):
     assert sorted(failure["reason"] for failure in report["failures"]) == ["forbidden_address", "http_404"]
 
 
-def test_a_killed_workers_shard_is_done_again_once(run_once, alone, papers, ask):
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_killed_workers_shard_is_done_again_once(runner, run_once, alone, papers, ask):
     paper = papers[2]
     paper.asked.clear()
     paper.killed.clear()
     paper.kills = 1
-    done, report, data = run_once("dask")
+    done, report, data = run_once(runner)
     paper.kills = 0
     assert len(paper.killed) == 1
     assert b"monitor" not in paper.killed[0][1]
@@ -177,6 +192,7 @@ def test_a_killed_workers_shard_is_done_again_once(run_once, alone, papers, ask)
     assert stored(ask, data) == stored(ask, alone[2])
 
 
+@needs("dask")
 def test_a_shard_that_kills_twice_is_left_for_the_next_run(run_once, alone, papers, ask):
     paper = papers[2]
     paper.killed.clear()

@@ -8,6 +8,7 @@ from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from ipaddress import ip_network
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,10 +20,10 @@ from flows.feeds.options import PollOptions
 from flows.newsroom import Newsroom
 from flows.pipeline import run_steps
 from flows.run import MonitorOptions, MonitorRun
-from flows.shard_work import embed_texts, poll_shard
+from flows.shard_work import PollJob, embed_texts, poll_shard
 from models.encode import load_encoder
 from storage.database import Database
-from tocsin.errors import ModelError, WorkerLost
+from tocsin.errors import ModelError, SettingsError, WorkerLost
 from tocsin.logging import LogLine, collecting_log, replay_log
 from tocsin.types import Feed, FetchFailed, NotModified
 
@@ -292,6 +293,12 @@ def test_a_worker_with_another_encoder_is_refused(make_run):
     encoder.revision = "another"
     with pytest.raises(ModelError, match="TOCSIN_ENCODER"):
         embed_apart(make_run((), crew=HereCrew(shard_texts=3)), encoder, TITLES)
+
+
+def test_a_worker_that_may_start_no_processes_says_how_to_start_it(monkeypatch):
+    monkeypatch.setattr("flows.shard_work.current_process", lambda: SimpleNamespace(daemon=True))
+    with pytest.raises(SettingsError, match="DASK_DISTRIBUTED__WORKER__DAEMON=False"):
+        poll_shard(PollJob([], options=PollOptions(), brakes={}, log_level=logging.INFO))
 
 
 def test_an_outcome_survives_the_way_between_processes(go, feeds, newsrooms):
