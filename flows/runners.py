@@ -192,9 +192,10 @@ class _Ray:
     @contextmanager
     def opened(self) -> Iterator[None]:
         runners = import_module("prefect_ray")
-        own = {"num_cpus": self._workers, "include_dashboard": False, "log_to_driver": False}
+        quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+        own = quiet | {"num_cpus": self._workers, "include_dashboard": False}
         self.runner = runners.RayTaskRunner(
-            address=self._address, init_kwargs={"log_to_driver": False} if self._address else own
+            address=self._address, init_kwargs=quiet if self._address else own
         )
         try:
             self.runner.__enter__()
