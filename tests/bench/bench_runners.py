@@ -102,13 +102,15 @@ def main():
     parser.add_argument("--entries", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", type=int, nargs="*", default=[25, 100, 250])
+    parser.add_argument("--only-start", action="store_true", help="only what workers of one's own take")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-runners-") as scratch:
         taken = bench(Path(scratch), chosen)
     if chosen.json:
         chosen.json.write_text(json.dumps([asdict(each) for each in taken], indent=1))
-    report(taken)
+    if taken:
+        report(taken)
 
 
 def bench(scratch, chosen):
@@ -130,36 +132,39 @@ def bench(scratch, chosen):
     with ExitStack() as stack:
         server.start()
         stack.callback(server.stop)
+        print(f"Workers of one's own, 2: {start_own()}\n")
+        if chosen.only_start:
+            return []
         farm = stack.enter_context(FeedFarm(scratch / "farm", feeds=chosen.feeds, entries=chosen.entries))
         ways = {"threads": (None, {"TOCSIN_RUNNER": "threads"})}
         for workers in (1, 2):
             cluster = stack.enter_context(Cluster(workers, scratch / f"cluster-{workers}"))
             for size in chosen.sizes if workers == 2 else [250]:
                 ways[f"{workers}, shards of {size}"] = (cluster, _settings(cluster, size))
-        taken = take_rounds(scratch, farm, ways, chosen)
-    print(f"A cluster of one's own, 2 workers: {start_own()}\n")
-    return taken
+        return take_rounds(scratch, farm, ways, chosen)
 
 
 def start_own():
-    """Say how long a run waits for worker processes of its own, and what an empty task takes then."""
+    """Say how long a run waits for workers of its own, and what a task costs that has nothing to do."""
     from flows.feeds.options import DEFAULTS
     from flows.runners import open_crew
     from flows.shard_work import PollJob
     from tocsin.settings import load_settings
 
     job = PollJob([], options=DEFAULTS, brakes={}, log_level=30)
-    began, said = time.perf_counter(), []
+    began = time.perf_counter()
     with open_crew(load_settings(runner="dask", workers=2)) as crew:
         crew.slots()
-        said.append(f"{time.perf_counter() - began:.1f} s to start")
-        for what, number in (("the first task of each", 2), ("40 more", 40)):
-            began, own = time.perf_counter(), _own_cpu()
+        said = [f"{time.perf_counter() - began:.1f} s to start"]
+        workers = list(crew._backend.runner.client.run(os.getpid).values())
+        for what, number in (("first task of each", 2), ("40 more", 40), ("40 more", 40)):
+            began, own, theirs = time.perf_counter(), _own_cpu(), sum(map(_cpu_of, workers))
             for pending in [crew.poll(job) for _ in range(number)]:
                 pending.result()
-            spent = time.perf_counter() - began
-            said.append(f"{what} {spent:.2f} s ({_own_cpu() - own:.2f} s of the run's CPU)")
-    return ", ".join(said)
+            wall, own = time.perf_counter() - began, _own_cpu() - own
+            theirs = sum(map(_cpu_of, workers)) - theirs
+            said.append(f"{what}: {wall:.2f} s, CPU {own:.2f} s of the run, {theirs:.2f} s of the workers")
+    return "; ".join(said)
 
 
 def _settings(cluster, size):

@@ -47,6 +47,7 @@ class Assumptions:
     wait: float = 0.5  # seconds of an exchange with a real server, nearly all of it waiting
     concurrency: int = 20  # exchanges at once in a slot: PollOptions.concurrency
     shard: int = 250  # TOCSIN_SHARD_FEEDS
+    shard_texts: int = 256  # TOCSIN_SHARD_TEXTS
     peak: float = 2.0  # the busiest hour against the mean
     busy: float = 0.6  # how far a worker or the writer is to be used at the peak
     keep_fetches: float = 90.0  # days: `tocsin prune --what fetches`
@@ -83,8 +84,10 @@ def simulate(
 ) -> Need:
     """Work out what so many feeds take; workers are slots of one core each, storage is after one year."""
     polls, articles = feeds * assumed.polls_a_day / DAY, feeds * assumed.articles_a_day
-    slots = (polls * slot_seconds(costs, assumed) + articles / DAY * costs.embed) * assumed.peak
-    writer = (polls * costs.write_poll + articles / DAY * costs.write_article) * assumed.peak
+    embedding = articles / DAY * costs.embed
+    here = embedding if embeds_itself(assumed) else 0.0
+    slots = (polls * slot_seconds(costs, assumed) + embedding - here) * assumed.peak
+    writer = (polls * costs.write_poll + articles / DAY * costs.write_article + here) * assumed.peak
     workers = max(1, math.ceil(slots / assumed.busy))
     kept = articles * 365 * (costs.live_bytes + costs.published_bytes)
     fetches = polls * DAY * assumed.keep_fetches * costs.fetch_bytes
@@ -92,6 +95,11 @@ def simulate(
     cores = workers + max(1, math.ceil(writer / assumed.busy))
     money = cores * HOURS_A_MONTH * prices.core_hour + storage * prices.gb_month
     return Need(feeds, polls, articles, workers, writer, storage, money)
+
+
+def embeds_itself(assumed: Assumptions) -> bool:
+    """Tell whether a shard brings so few new articles that the run embeds them, as it does."""
+    return assumed.shard * assumed.articles_a_day / assumed.polls_a_day <= assumed.shard_texts
 
 
 def slot_seconds(costs: Costs, assumed: Assumptions) -> float:

@@ -27,9 +27,9 @@ def test_a_thousand_feeds_by_hand():
     need = simulate(1_000, PLAIN, EVEN, Prices(core_hour=0.1, gb_month=0.5))
     assert need.polls_a_second == pytest.approx(1.0)
     assert need.articles_a_day == pytest.approx(8_640)
-    # 1 poll of 0.1 s and 0.1 articles of 0.01 s a second are 0.101 slots, half used: 1 worker.
+    # 1 poll of 0.1 s a second is 0.1 slots, half used: 1 worker. A shard brings 10 articles: the run embeds.
     assert need.workers == 1
-    assert need.writer == pytest.approx(0.002 + 0.1 * 0.01)
+    assert need.writer == pytest.approx(0.002 + 0.1 * 0.01 + 0.1 * 0.01)
     # 8,640 articles a day of 1,000 bytes for a year, and 100 days of 86,400 fetches of 10 bytes.
     assert need.storage_gb == pytest.approx(8_640 * 365 * 1_000 / 1e9 + 86_400 * 100 * 10 / 1e9)
     assert need.money_a_month == pytest.approx(2 * 730 * 0.1 + need.storage_gb * 0.5)
@@ -37,6 +37,13 @@ def test_a_thousand_feeds_by_hand():
 
 def test_ten_seconds_of_slots_a_second_take_twenty_workers_half_used():
     assert simulate(100_000, replace(PLAIN, embed=0.0), EVEN).workers == 20
+
+
+def test_so_many_articles_a_shard_that_workers_embed_are_not_the_writers_work():
+    few, many = replace(EVEN, shard_texts=10), replace(EVEN, shard_texts=9)
+    run, workers = (simulate(10_000_000, PLAIN, each) for each in (few, many))
+    assert workers.writer == pytest.approx(run.writer - 1_000 * 0.01)
+    assert workers.workers == run.workers + 20
 
 
 def test_a_slot_waits_or_works_whichever_is_more():

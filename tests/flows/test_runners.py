@@ -1,11 +1,14 @@
 """Which task runner a setting names, and what is said where it cannot be had."""
 
 import importlib.util
+import logging
 
 import pytest
 
+from flows.feeds.options import DEFAULTS
 from flows.runner_choice import RunnerChoice, choose_runner
-from tocsin.errors import SettingsError
+from flows.shard_work import PollJob
+from tocsin.errors import SettingsError, WorkerLost
 from tocsin.settings import load_settings
 
 
@@ -83,9 +86,29 @@ def test_workers_elsewhere_need_a_prefect_server_that_they_reach():
         pass
 
 
-@pytest.mark.skipif(
+needs_dask = pytest.mark.skipif(
     importlib.util.find_spec("prefect_dask") is None, reason='needs pip install "tocsin[dask]"'
 )
+
+
+@needs_dask
+def test_a_cluster_that_lost_all_its_workers_is_not_waited_for_for_ever(monkeypatch, socket_enabled):
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from flows.runners import PrefectCrew
+
+    monkeypatch.setattr("flows.runners._LOOK_EVERY", 0.05)
+    monkeypatch.setattr("flows.runners._PATIENCE", 0.2)
+    job = PollJob([], options=DEFAULTS, brakes={}, log_level=logging.INFO)
+    with (
+        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
+        PrefectCrew(RunnerChoice("dask"), workers=0, shard_feeds=1, shard_texts=1) as crew,
+        pytest.raises(WorkerLost, match="no worker"),
+    ):
+        crew.poll(job).result()
+
+
+@needs_dask
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch, socket_enabled):
     from flows.runners import open_crew
 
