@@ -1,9 +1,9 @@
 """What Dask's worker processes cost and give in a run: none, one and two, and shards of several sizes.
 
 Runs of `monitor` on a Prefect server that runs, one history for each way, in turns; nginx serves the feeds.
-The clusters are processes of their own with warm workers, as under `dask:ADDRESS`; what a cluster of the
-run's own takes to start is printed apart. CPU is that of the run's process with those it ended, and of the
-workers with the scheduler.
+The clusters are processes of their own with warm workers, as under `dask:ADDRESS`; "of its own" are workers
+that a run starts and ends. CPU is that of the run's process with those it ended, and of the workers with the
+scheduler, which do a little while they wait: on a busy machine, where runs take long, that counts too.
 
     python tests/bench/bench_runners.py [--feeds 500] [--rounds 3] [--sizes 25 100 250 500] [--json FILE]
 """
@@ -41,6 +41,7 @@ class Taken:
     own: float
     workers: float
     articles: int
+    shards: int
     seconds: dict
 
 
@@ -102,15 +103,13 @@ def main():
     parser.add_argument("--entries", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", type=int, nargs="*", default=[25, 100, 250])
-    parser.add_argument("--only-start", action="store_true", help="only what workers of one's own take")
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-runners-") as scratch:
         taken = bench(Path(scratch), chosen)
     if chosen.json:
         chosen.json.write_text(json.dumps([asdict(each) for each in taken], indent=1))
-    if taken:
-        report(taken)
+    report(taken)
 
 
 def bench(scratch, chosen):
@@ -132,39 +131,15 @@ def bench(scratch, chosen):
     with ExitStack() as stack:
         server.start()
         stack.callback(server.stop)
-        print(f"Workers of one's own, 2: {start_own()}\n")
-        if chosen.only_start:
-            return []
         farm = stack.enter_context(FeedFarm(scratch / "farm", feeds=chosen.feeds, entries=chosen.entries))
         ways = {"threads": (None, {"TOCSIN_RUNNER": "threads"})}
         for workers in (1, 2):
             cluster = stack.enter_context(Cluster(workers, scratch / f"cluster-{workers}"))
             for size in chosen.sizes if workers == 2 else [250]:
                 ways[f"{workers}, shards of {size}"] = (cluster, _settings(cluster, size))
+        own = {"TOCSIN_RUNNER": "dask", "TOCSIN_WORKERS": "2", "TOCSIN_SHARD_FEEDS": "250"}
+        ways["2 of its own, shards of 250"] = (None, own)
         return take_rounds(scratch, farm, ways, chosen)
-
-
-def start_own():
-    """Say how long a run waits for workers of its own, and what a task costs that has nothing to do."""
-    from flows.feeds.options import DEFAULTS
-    from flows.runners import open_crew
-    from flows.shard_work import PollJob
-    from tocsin.settings import load_settings
-
-    job = PollJob([], options=DEFAULTS, brakes={}, log_level=30)
-    began = time.perf_counter()
-    with open_crew(load_settings(runner="dask", workers=2)) as crew:
-        crew.slots()
-        said = [f"{time.perf_counter() - began:.1f} s to start"]
-        workers = list(crew._backend.runner.client.run(os.getpid).values())
-        for what, number in (("first task of each", 2), ("40 more", 40), ("40 more", 40)):
-            began, own, theirs = time.perf_counter(), _own_cpu(), sum(map(_cpu_of, workers))
-            for pending in [crew.poll(job) for _ in range(number)]:
-                pending.result()
-            wall, own = time.perf_counter() - began, _own_cpu() - own
-            theirs = sum(map(_cpu_of, workers)) - theirs
-            said.append(f"{what}: {wall:.2f} s, CPU {own:.2f} s of the run, {theirs:.2f} s of the workers")
-    return "; ".join(said)
 
 
 def _settings(cluster, size):
@@ -201,7 +176,8 @@ def measure(way, how, where, poll, number):
     wall = time.perf_counter() - began
     assert run.lost_feeds == 0
     own, workers = _own_cpu() - own, (cluster.cpu() if cluster else 0.0) - before
-    return Taken(poll, way, number, wall, own, workers, run.new_articles, run.seconds)
+    shards = -(-run.feeds // int(settings.get("TOCSIN_SHARD_FEEDS", run.feeds)))
+    return Taken(poll, way, number, wall, own, workers, run.new_articles, shards, run.seconds)
 
 
 def report(taken):
@@ -219,11 +195,29 @@ def report(taken):
                 f"| {poll} | {way} | {wall:.2f} s | {own:.2f} s | {workers:.2f} s "
                 f"| {statistics.median(sums):.2f} s ({min(sums):.2f} to {max(sums):.2f}) |"
             )
+    print(f"\nA shard's task: {task_cost(taken)}")
     articles = statistics.median(each.articles for each in taken if each.poll == "all changed")
     print(
         f"\n{articles:.0f} new articles where all changed. {os.cpu_count()} processors, load "
         f"{os.getloadavg()[0]:.1f}."
     )
+
+
+def task_cost(taken):
+    """Say what one more shard costs: the smallest size against the largest, by rounds of all 304."""
+    runs = {
+        (each.round, each.way): each for each in taken if each.poll == "all 304" and "2, shards" in each.way
+    }
+    sizes = sorted({int(way.rpartition(" ")[2]) for _, way in runs})
+    if len(sizes) < 2:
+        return "give two sizes or more"
+    said = []
+    for number in sorted({number for number, _ in runs}):
+        small, large = (runs[number, f"2, shards of {size}"] for size in (sizes[0], sizes[-1]))
+        more = small.shards - large.shards
+        own, workers = (small.own - large.own) / more, (small.workers - large.workers) / more
+        said.append(f"{own:.2f} s of the run and {workers:.2f} s of the workers")
+    return "; ".join(said)
 
 
 if __name__ == "__main__":

@@ -29,12 +29,13 @@ class Costs:
         0.0122  # the same page: (3.2 - 0.9 * 2.2) / 0.1 per 1,000 feeds, three new entries each
     )
     embed: float = 0.0066  # docs/classifier.md: 305 texts a second on two cores
-    task: float = 0.0  # of one shard's task, run and worker together: bench_runners
-    write_poll: float = 0.0  # of the run's own process, a poll: bench_runners
-    write_article: float = 0.0  # of the run's own process, a new article: bench_runners
+    task: float = 0.21  # of a worker, a shard's task: docs/scaling.md, as are the next three
+    write_shard: float = 0.09  # of the run's own process, a shard: its task, and a transaction
+    write_poll: float = 0.0002  # of the run's own process, a poll without news
+    write_article: float = 0.0039  # of the run's own process, a new article but for its embedding
     live_bytes: float = 3_618.0  # docs/history-size.md: an article in a file that grew run by run
     published_bytes: float = 461.0  # the same page
-    fetch_bytes: float = 0.0  # a row of `fetches`, live and published
+    fetch_bytes: float = 63.0  # docs/scaling.md: a row of `fetches`, live and published
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ def simulate(
     embedding = articles / DAY * costs.embed
     here = embedding if embeds_itself(assumed) else 0.0
     slots = (polls * slot_seconds(costs, assumed) + embedding - here) * assumed.peak
-    writer = (polls * costs.write_poll + articles / DAY * costs.write_article + here) * assumed.peak
+    stored = costs.write_poll + costs.write_shard / assumed.shard
+    writer = (polls * stored + articles / DAY * costs.write_article + here) * assumed.peak
     workers = max(1, math.ceil(slots / assumed.busy))
     kept = articles * 365 * (costs.live_bytes + costs.published_bytes)
     fetches = polls * DAY * assumed.keep_fetches * costs.fetch_bytes

@@ -14,8 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from simulate_scale import Assumptions, Costs, Prices, simulate, slot_seconds, to_table
 
 PLAIN = Costs(
-    poll_same=0.001, poll_changed=0.011, embed=0.01, task=0.0, write_poll=0.002, write_article=0.01,
-    live_bytes=900, published_bytes=100, fetch_bytes=10,
+    poll_same=0.001, poll_changed=0.011, embed=0.01, task=0.0, write_shard=0.0, write_poll=0.002,
+    write_article=0.01, live_bytes=900, published_bytes=100, fetch_bytes=10,
 )  # fmt: skip
 EVEN = Assumptions(
     polls_a_day=86.4, articles_a_day=8.64, changed_share=0.1, wait=1.0, concurrency=10, shard=100, peak=1.0,
