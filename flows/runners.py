@@ -163,6 +163,8 @@ class _Dask:
             except killed as error:
                 raise WorkerLost(f"Dask: {error}") from error
             except TimeoutError as error:
+                if future.wrapped_future.done():  # type: ignore[attr-defined]  # a future of Dask
+                    return future.result()  # the job's own, or it was done this moment
                 alone = 0.0 if self._threads() else alone + _LOOK_EVERY
                 if alone >= _PATIENCE:
                     raise WorkerLost(f"Dask: the scheduler had no worker for {alone:.0f} s") from error
