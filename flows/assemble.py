@@ -35,6 +35,7 @@ from flows.feeds.options import PollOptions
 from flows.feeds.post import post_once
 from flows.newsroom import Newsroom
 from flows.run import MonitorOptions, MonitorRun
+from flows.runner_choice import choose_runner
 from models.topics import default_topics, load_topics
 from storage.database import Database
 from storage.due import load_due
@@ -69,9 +70,10 @@ def check_request(settings: Settings, request: Request) -> None:
     """Find now what would stop the run, before anything slow starts.
 
     Raises:
-        SettingsError: feeds or topics cannot be read.
+        SettingsError: feeds or topics cannot be read, or the task runner is not installed.
         StorageError: the history cannot be opened.
     """
+    choose_runner(settings)
     _options(settings, request, Database(history_path(settings.data)))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from flows.alerts.decide import decide_alerts, select_matches
 from flows.alerts.rules import Match, find_close, least_close, reaches_threshold, spread_channels
 from flows.alerts.trail import record_decisions
+from flows.crew import embed_apart
 from flows.display import current_display
 from flows.facts import load_waiting, make_rules, match_waiting
 from flows.feeds.identity import Identified
@@ -91,7 +92,9 @@ def _score(run: MonitorRun, batch: Batch) -> None:
     display.start_step("Scoring articles", len(batch.scored))
     encoder, heads = run.judge()
     texts = [compose_text(article.title, _telling_text(article)) for article in batch.scored]
-    batch.embeddings = encoder.embed(
+    batch.embeddings = embed_apart(
+        run,
+        encoder,
         texts,
         progress=lambda done, _: display.move_step("Scoring articles", before + done),
     )

@@ -28,6 +28,7 @@ from flows.form import (
 from flows.pipeline import Step, run_steps
 from flows.report import RunReport
 from flows.run import Batch, MonitorRun
+from flows.runners import open_crew
 from flows.under_prefect import announce, named, settings_of_run, writing
 
 # Annotations are no strings here: in a module that Prefect loaded by its path it finds no names for them.
@@ -86,7 +87,8 @@ def monitor(
         person=name_creator(),
     )
     settings = settings_of_run(data, **asked)
-    with writing(), open_run(settings, request, run_id=name_run()) as run:
+    with writing(), open_crew(settings) as crew, open_run(settings, request, run_id=name_run()) as run:
+        run.crew = crew
         run_steps(run, wrap=_as_task)
     create_markdown_artifact(
         key="monitor-report", markdown=run.report.to_markdown(), description="What the run did"

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
+from flows.crew import poll_apart
 from flows.display import current_display
 from flows.feedback import read_feedback
 from flows.feeds.health import find_warnings
@@ -22,6 +23,7 @@ from flows.identify import judge_batch
 from flows.publish import publish_history
 from flows.report import FeedFailure
 from flows.run import Batch, MonitorRun
+from flows.shards import cut_shards
 from flows.spikes import watch_spikes
 from flows.tell import deliver_outbox
 from flows.warn import compose_warnings, hold_warnings
@@ -41,8 +43,7 @@ BATCH_SIZE = 250
 def run_steps(run: MonitorRun, *, wrap: Callable[[Step], Step] = lambda step: step) -> None:
     """Take a run through its steps in order; `wrap` may make each step a task of an orchestrator."""
     try:
-        for batch in wrap(begin_run)(run):
-            wrap(poll_batch)(run, batch)
+        for batch in _poll_batches(run, wrap(begin_run)(run), wrap(poll_batch)):
             wrap(judge_batch)(run, batch)
             wrap(store_batch)(run, batch)
         wrap(watch_spikes)(run)
@@ -78,7 +79,27 @@ def begin_run(run: MonitorRun) -> list[Batch]:
     run.report.feeds = len(run.options.feeds)
     run.report.not_due = run.report.feeds - len(requests)
     log.info("run.started feeds=%d due=%d topics=%d", run.report.feeds, len(requests), len(run.topics))
-    return [Batch(requests[at : at + BATCH_SIZE]) for at in range(0, len(requests), BATCH_SIZE)]
+    return _cut_batches(run, requests)
+
+
+def _cut_batches(run: MonitorRun, requests: Sequence[tuple[Feed, FeedState]]) -> list[Batch]:
+    """Cut the due feeds for a crew by host; so few that one shard holds them are not worth asking it."""
+    if run.crew is None or len(requests) <= run.crew.shard_feeds:
+        return [Batch(requests[at : at + BATCH_SIZE]) for at in range(0, len(requests), BATCH_SIZE)]
+    shards = cut_shards(requests, size=run.crew.shard_feeds, options=run.options.poll)
+    return [Batch(shard.requests, lane=shard.lane) for shard in shards]
+
+
+def _poll_batches(
+    run: MonitorRun, batches: Sequence[Batch], poll_here: Callable[[MonitorRun, Batch], None]
+) -> Iterator[Batch]:
+    """Give the batches polled, in their order: one after the other here, or ahead of time by the crew."""
+    if run.crew is not None and any(batch.lane is not None for batch in batches):
+        yield from poll_apart(run, run.crew, batches)
+        return
+    for batch in batches:
+        poll_here(run, batch)
+        yield batch
 
 
 def _open_chosen_models(run: MonitorRun) -> None:

@@ -42,8 +42,9 @@ class RunReport:
 
     `heads` names what scores, where a person chose the models; `refined` counts the scores that a
     cross-encoder had a part in; `unscored` counts by language the new articles that the encoder cannot read.
-    `joined_stories` are new articles of a story that was there before them, `told_before` are matches that
-    did not ring because their channel was told of the story, `updated_messages` name more outlets now.
+    `lost_feeds` were to be polled by workers that were lost; they stay due. `joined_stories` are new articles
+    of a story that was there before them, `told_before` are matches that did not ring because their channel
+    was told of the story, `updated_messages` name more outlets now.
     """
 
     run_id: str
@@ -54,6 +55,7 @@ class RunReport:
     fetched: int = 0
     not_modified: int = 0
     failed: int = 0
+    lost_feeds: int = 0
     entries: int = 0
     new_articles: int = 0
     joined_stories: int = 0
@@ -124,12 +126,18 @@ class RunReport:
     def succeeded(self) -> bool:
         """Tell whether nothing needs a person: a feed answered (if any was asked), no alert is stuck."""
         asked = self.fetched + self.not_modified + self.failed
-        return not self.delivery_errors and (self.failed < asked or asked == 0)
+        return not self.delivery_errors and not self.lost_feeds and (self.failed < asked or asked == 0)
 
     @property
     def did_anything(self) -> bool:
         """Tell whether a line about the run is worth a person's time."""
-        return bool(self.new_articles or self.alerts.decided or self.failures or self.delivery_errors)
+        return bool(
+            self.new_articles
+            or self.alerts.decided
+            or self.failures
+            or self.lost_feeds
+            or self.delivery_errors
+        )
 
     def to_line(self) -> str:
         """Give the run in one line, for a log that people read."""
@@ -138,7 +146,8 @@ class RunReport:
             f"{polled} feeds polled ({self.failed} failed), {self.new_articles} new articles, "
             f"{self.alerts.decided} alerts, {self.alerts.pending} waiting"
         )
-        return "; ".join([line, *self.delivery_errors])
+        lost = [f"{self.lost_feeds} feeds not polled: their workers were lost"] if self.lost_feeds else []
+        return "; ".join([line, *lost, *self.delivery_errors])
 
     def to_dict(self) -> dict[str, object]:
         """Give the report as plain values, ready for JSON."""
@@ -157,6 +166,8 @@ class RunReport:
         }
         if self.unscored:
             rows["Not scored: language not covered"] = self.unread
+        if self.lost_feeds:
+            rows["Not polled: workers were lost"] = str(self.lost_feeds)
         if self.publish_error:
             rows["Not published"] = _cell(self.publish_error)
         if self.full_texts or self.full_text_failures:

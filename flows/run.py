@@ -15,6 +15,7 @@ from flows.feeds.identity import Identified
 from flows.feeds.options import PollOptions
 from flows.feeds.poll import Brakes
 from flows.report import RunReport
+from flows.shard_work import Crew
 from storage.database import Database
 from tocsin.decisions import Decision
 from tocsin.errors import SettingsError
@@ -110,6 +111,7 @@ class MonitorRun:
         self.refiner: Refiner | None = None
         self.recent: Known | None = None
         self.fitted: tuple[datetime, dict[str, float]] | None = None
+        self.crew: Crew | None = None  # without one all is done in this process
         self._judge: tuple[Encoder, Heads] | None = None
         self._storyteller: Storyteller | None = None
 
@@ -167,10 +169,12 @@ class Batch:
 
     `embeddings` and `scores` have a row for each of `scored`; the other new articles are `unscored`.
     `refined` names the heads of the scores (by row and column) that the cross-encoder had a part in.
+    `lane` is that of its shard, None where the feeds were not cut by host.
     """
 
-    def __init__(self, requests: Sequence[tuple[Feed, FeedState]]) -> None:
+    def __init__(self, requests: Sequence[tuple[Feed, FeedState]], *, lane: int | None = None) -> None:
         self.requests = list(requests)
+        self.lane = lane
         self.forget()
 
     @property

@@ -10,6 +10,7 @@ TocsinError
 │   ├── StorageBusy    another process holds it; try again
 │   ├── StorageCorrupt the file is not a database we can open
 │   └── QueryError     a person's SQL was refused
+├── WorkerLost         a worker process ended with a task of ours, and again when it was done anew
 └── DeliveryError      Slack or another outlet for alerts refused or did not answer
     ├── DeliveryRefused    it will be refused again until a person changes something
     ├── DeliveryDelayed    it was not accepted; it may be sent again after `retry_after`
@@ -69,6 +70,10 @@ class ModelError(TocsinError):
     def __init__(self, message: str, *, path: Path | None = None) -> None:
         super().__init__(message)
         self.path = path
+
+
+class WorkerLost(TocsinError):
+    """A worker ended with a task of ours, and again when it was done anew; nothing of it was stored."""
 
 
 class StorageError(TocsinError):

@@ -9,11 +9,12 @@ import logging
 import re
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import NamedTuple
 
 from tocsin.errors import SettingsError
 
@@ -26,6 +27,18 @@ _OURS = ("tocsin", "flows", "models", "storage")
 _SECRET = re.compile(
     r"xox[a-z]-[\w-]+|(?<=/services/)T\w+/B\w+/\w+|xapp-[\w-]+|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
 )
+
+
+class LogLine(NamedTuple):
+    """A line of a log on its way from a worker; `created` is its time in seconds since 1970 (UTC)."""
+
+    logger: str
+    level: int
+    message: str
+    created: float
+
+
+_collected: ContextVar[list[LogLine] | None] = ContextVar("collected", default=None)
 
 
 class _RunIdFilter(logging.Filter):
@@ -54,6 +67,65 @@ def logging_run(run_id: str) -> Iterator[None]:
         yield
     finally:
         _run_id.reset(token)
+
+
+class _Collector(logging.Handler):
+    """Keeps the lines of the task that logs; several may run in one process, in threads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._users = 0
+        self._levels: dict[str, int] = {}
+
+    def join(self, level: int) -> None:
+        """Listen from `level` on, for one more task."""
+        with self.lock or nullcontext():
+            self._users += 1
+            if self._users == 1:
+                for logger in map(logging.getLogger, _OURS):
+                    self._levels[logger.name] = logger.level
+                    logger.setLevel(level)
+                    logger.addHandler(self)
+
+    def leave(self) -> None:
+        """Leave the loggers as they were, after the last task."""
+        with self.lock or nullcontext():
+            self._users -= 1
+            if self._users == 0:
+                for logger in map(logging.getLogger, _OURS):
+                    logger.setLevel(self._levels[logger.name])
+                    logger.removeHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        lines = _collected.get()
+        if lines is not None:
+            lines.append(LogLine(record.name, record.levelno, redact(record.getMessage()), record.created))
+
+
+_collector = _Collector()
+
+
+@contextmanager
+def collecting_log(level: int) -> Iterator[list[LogLine]]:
+    """Give a list that fills with what is logged inside, for a process that has no log file of its own."""
+    lines: list[LogLine] = []
+    token = _collected.set(lines)
+    _collector.join(level)
+    try:
+        yield lines
+    finally:
+        _collector.leave()
+        _collected.reset(token)
+
+
+def replay_log(lines: Iterable[LogLine]) -> None:
+    """Write lines that a worker collected to the log of this process, at their own time."""
+    for line in lines:
+        logger = logging.getLogger(line.logger)
+        if logger.isEnabledFor(line.level):
+            record = logger.makeRecord(line.logger, line.level, "", 0, "%s", (line.message,), None)
+            record.created = line.created
+            logger.handle(record)
 
 
 def configure_logging(folder: Path, *, level: str = "INFO", verbose: bool = False) -> None:

@@ -144,6 +144,19 @@ class Settings(BaseSettings):
     tune_url: str | None = Field(
         None, description="Where people tune a topic, linked in alerts; {topic} stands for its name."
     )
+    runner: str = Field(
+        "threads",
+        description="What polls and embeds: threads, dask, dask:ADDRESS, ray or ray:ADDRESS.",
+    )
+    workers: int | None = Field(
+        None, ge=1, le=1024, description="Worker processes of dask and ray without an address. Unset: cores."
+    )
+    shard_feeds: int = Field(
+        250, ge=1, le=10_000, description="Feeds at most that one task of dask or ray polls."
+    )
+    shard_texts: int = Field(
+        256, ge=1, le=10_000, description="Texts at most that one task of dask or ray embeds."
+    )
     prune_older_than: str | None = Field(
         None, description="Age at which the flow `prune` removes articles, such as 2y. Unset: never."
     )
@@ -191,6 +204,16 @@ class Settings(BaseSettings):
     @classmethod
     def _read_hours(cls, value: Any) -> object:
         return _hours(value) if isinstance(value, str) else value
+
+    @field_validator("runner", mode="after")
+    @classmethod
+    def _check_runner(cls, value: str) -> str:
+        kind, colon, address = value.strip().partition(":")
+        if kind not in {"threads", "dask", "ray"} or (colon and (kind == "threads" or not address)):
+            raise ValueError("it is threads, dask, dask:ADDRESS, ray or ray:ADDRESS")
+        if "@" in address:
+            raise ValueError("an address holds no user and password")
+        return value.strip()
 
     @field_validator("time_zone", mode="after")
     @classmethod
@@ -318,13 +341,14 @@ def _name(location: tuple[int | str, ...]) -> str:
 
 
 def export_prefect_defaults(settings: Settings) -> None:
-    """Tell Prefect, before it is imported, to be quiet and to keep its state in the data folder.
+    """Tell Prefect, before it is imported, to be quiet and to keep its state in the data folder; Ray too.
 
     What the environment says already stays: with `PREFECT_API_URL` or `PREFECT_HOME` set, runs are
     recorded there. Without, Prefect starts a server of its own for the time of the run.
     """
     defaults = {
         "DO_NOT_TRACK": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # its log still reaches its server
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",

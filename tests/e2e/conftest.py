@@ -109,7 +109,7 @@ def prefect_server(clean_environment, tmp_path_factory):
 
 
 def wait_until_healthy(url, process, log):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(f"{url}/health", timeout=5) as response:
