@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -18,6 +19,7 @@ from storage.scores import DIMENSIONS, Vectors
 
 SLICE = 65_536  # embeddings at a time
 PIECE = 2_048  # of them in memory: what DuckDB computes with, so that no copy of more is made
+KEPT = 128 * 2**20  # bytes of what was read that DuckDB keeps meanwhile
 BY_VECTOR = "+vector"  # ends the name of a head that saw the vector of an article only
 
 Ids = npt.NDArray[np.int64]
@@ -104,6 +106,13 @@ def read_slice(
 
     The connection is taken until the last piece.
     """
+    with _keeping_little(con):
+        yield from _read_pieces(con, revision, rows, since)
+
+
+def _read_pieces(
+    con: duckdb.DuckDBPyConnection, revision: str, rows: Rows, since: date | None
+) -> Iterator[Piece]:
     found = con.sql(
         "SELECT article_id, day, embedding FROM embeddings WHERE rowid BETWEEN $first AND $last "
         "AND encoder_revision = $revision AND day >= coalesce($since, DATE '0001-01-01')",
@@ -113,6 +122,21 @@ def read_slice(
         # Copies: a column that is only looked at would keep the vectors of its piece too.
         days = batch["day"].to_numpy(zero_copy_only=False).astype("datetime64[D]")
         yield Piece(Slice(batch["article_id"].to_numpy().copy(), days), _view(batch["embedding"]))
+
+
+@contextmanager
+def _keeping_little(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Have DuckDB read into the same memory again and again: new memory for all costs as much as reading."""
+    [(held,)] = con.execute(
+        "SELECT coalesce(sum(memory_usage_bytes), 0)::BIGINT FROM duckdb_memory() WHERE tag <> 'BASE_TABLE'"
+    ).fetchall()
+    with suppress(duckdb.OutOfMemoryException):  # then it keeps what it likes
+        con.execute(f"SET memory_limit = '{held + KEPT}B'")
+    try:
+        yield
+    finally:
+        with suppress(duckdb.Error):  # after an error the connection is closed, and its limit goes with it
+            con.execute("RESET memory_limit")
 
 
 def join_slices(parts: Sequence[Slice]) -> Slice:

@@ -286,6 +286,27 @@ def test_articles_of_another_encoder_are_left_out_and_named(db, again, encoder):
     assert not {1, 2, 3} & set(in_use(db))
 
 
+def test_duckdb_may_hold_as_much_after_a_slice_as_before_also_when_nobody_read_it_to_its_end(
+    db, encoder, monkeypatch
+):
+    monkeypatch.setattr(stored, "PIECE", 2)
+
+    with db.write() as con, con.cursor() as other:
+
+        def limit():
+            return other.execute("SELECT current_setting('memory_limit')").fetchall()
+
+        before = limit()
+        [rows] = stored.list_slices(con, since=None)
+        pieces = stored.read_slice(con, encoder.revision, rows)
+        next(pieces)
+        assert limit() != before
+        pieces.close()
+        assert limit() == before
+        assert sum(len(piece.vectors) for piece in stored.read_slice(con, encoder.revision, rows)) == 6
+        assert limit() == before
+
+
 def test_a_span_of_days_and_some_topics_can_be_chosen(db, again):
     ships = CABLES.model_copy(update={"name": "ships"})
     report = again(CABLES, ships, names=("ships",), since=date(2026, 9, 1))
