@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise, repeat
+from itertools import chain, pairwise, repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -77,17 +77,17 @@ class TermTable:
 
     def __init__(self, terms: Sequence[str]) -> None:
         self._size = max(len(terms), 1)
-        words = dict.fromkeys(word for term in terms for word in term.split(" "))
-        self._codes = _NO_WORDS | {word.encode(): code for code, word in enumerate(words)}
+        parts = [term.encode().split(b" ") for term in terms]
+        words = {word: code for code, word in enumerate(dict.fromkeys(chain.from_iterable(parts)))}
+        self._codes = _NO_WORDS | words
         self._words = len(words)
         self._rows = np.full(len(words) + 1, -1, dtype=np.int64)  # last, those of unknown words
         pairs = {}
-        for row, term in enumerate(terms):
-            codes = [self._codes[word.encode()] for word in term.split(" ")]
-            if len(codes) == 1:
-                self._rows[codes[0]] = row
+        for row, part in enumerate(parts):
+            if len(part) == 1:
+                self._rows[words[part[0]]] = row
             else:
-                pairs[codes[0] * self._words + codes[1]] = row
+                pairs[words[part[0]] * self._words + words[part[1]]] = row
         keys = np.fromiter(pairs, np.int64, len(pairs))
         order = np.argsort(keys)
         self._pairs = np.r_[keys[order], np.iinfo(np.int64).max]
