@@ -7,18 +7,14 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
-from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
 from flows.alerts.console import CONSOLE, ConsoleOutlet
 from flows.alerts.outlet import Outlet
-from flows.alerts.quiet import QuietHours
-from flows.alerts.rules import AlertPolicy
 from flows.alerts.slack import SlackOutlet
 from flows.alerts.slack_api import SlackApi
 from flows.alerts.slack_votes import BallotReader, VoteRules
-from flows.alerts.tiers import OutletTiers, fold_outlet
 from flows.alerts.webhook import (
     SLACK_WEBHOOK_SETTING,
     WEBHOOK,
@@ -28,6 +24,7 @@ from flows.alerts.webhook import (
     SlackWebhookOutlet,
     UnsetOutlet,
 )
+from flows.chosen import alert_policy
 from flows.display import current_display
 from flows.feedback import ReadBallots
 from flows.feeds.opml import read_feed_list, unique_feeds
@@ -36,12 +33,11 @@ from flows.feeds.post import post_once
 from flows.newsroom import Newsroom
 from flows.run import MonitorOptions, MonitorRun
 from flows.runner_choice import choose_runner
-from models.topics import default_topics, load_topics
+from models.topics import load_topics
 from storage.database import Database
 from storage.due import load_due
 from storage.folder import history_path, lock_data_folder, throwaway_copy
 from storage.following import load_followed, load_unfollowed
-from storage.topics import newest_topics
 from tocsin.errors import SettingsError
 from tocsin.logging import logging_run
 from tocsin.settings import Settings
@@ -120,29 +116,11 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
         cross_encoder=settings.cross_encoder,
         coverage_jump=settings.coverage_jump,
         feedback_days=settings.feedback_days,
-        policy=alert_policy(settings, request),
+        policy=alert_policy(settings, max_age_days=request.max_age_days, quiet=not request.dry_run),
         update_every=timedelta(minutes=settings.update_minutes) if settings.update_minutes else None,
         spikes=settings.spikes,
         person=request.person or settings.person,
         sensitivity=settings.sensitivity,
-    )
-
-
-def alert_policy(settings: Settings, request: Request) -> AlertPolicy:
-    """Read what decides for all topics; a dry run shows at once what would ring later."""
-    days = settings.max_age_days if request.max_age_days is None else request.max_age_days
-    zone = UTC if settings.time_zone == "UTC" else ZoneInfo(settings.time_zone)
-    is_quiet_ever = (settings.quiet_hours or settings.quiet_weekends) and not request.dry_run
-    return AlertPolicy(
-        max_age=timedelta(days=days) if days else None,
-        tiers=OutletTiers(
-            first=frozenset(map(fold_outlet, settings.first_tier_outlets)),
-            low=frozenset(map(fold_outlet, settings.low_tier_outlets)),
-            muted=frozenset(map(fold_outlet, settings.muted_outlets)),
-        ),
-        quiet=QuietHours(zone, settings.quiet_hours, settings.quiet_weekends) if is_quiet_ever else None,
-        zone=zone,
-        hold_warnings=settings.hold_warnings,
     )
 
 
@@ -163,17 +141,6 @@ def require_feeds(settings: Settings, request: Request) -> None:
         raise SettingsError(
             "No feeds to poll: follow one with `tocsin feeds add`, or give --feeds or TOCSIN_FEEDS"
         )
-
-
-def topics_in_use(settings: Settings) -> tuple[Topic, ...]:
-    """Give the topics of a run that is given none: those of the settings, recorded last, or default."""
-    if settings.topics is not None:
-        return tuple(load_topics(settings.topics))
-    path = history_path(settings.data)
-    if path.exists():
-        with Database(path).read() as con:
-            return newest_topics(con) or default_topics()
-    return default_topics()
 
 
 def default_channel(settings: Settings) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from flows.assemble import Request, alert_policy, default_channel, operator_channel, outlets_of
+from flows.assemble import default_channel, operator_channel, outlets_of
+from flows.chosen import alert_policy
 from flows.feeds.options import PollOptions
 from flows.publish import publish_history
 from flows.report import RunReport
@@ -47,7 +48,7 @@ def _assemble(settings: Settings, run_id: str, clock: Callable[[], datetime]) ->
         channel=default_channel(settings),
         operator_channel=operator_channel(settings),
         poll=PollOptions(allow_networks=settings.allow_networks),
-        policy=alert_policy(settings, Request()),
+        policy=alert_policy(settings),
     )
     outlet_for = outlets_of(settings, dry_run=False)
     db = Database(history_path(settings.data))

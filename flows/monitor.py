@@ -101,7 +101,7 @@ def monitor(
 def _as_task(step: Step) -> Step:
     """Make a step that may take long a Prefect task over a whole batch; the others stay what they are.
 
-    A task costs 7 ms of the processor, so a batch that brought nothing is not worth three of them.
+    A task costs 7 ms of the processor, so what brought nothing is not worth one.
     Retries are off, since they live in one layer below: a failed fetch is polled again when the
     schedule says so, a held database waits with jitter, an alert stays in the outbox. A task that
     raises has met a defect or a broken machine, and repeating it would hide that.
@@ -113,10 +113,17 @@ def _as_task(step: Step) -> Step:
     )
 
     def run_step(run: MonitorRun, *batches: Batch) -> Any:
-        is_idle = step.__name__ in _STEPS_OF_NEWS and not any(batch.has_news for batch in batches)
+        is_idle = _is_idle(step.__name__, run, batches)
         return step(run, *batches) if is_idle else make_task(step)(run, *batches)
 
     return run_step
+
+
+def _is_idle(step: str, run: MonitorRun, batches: tuple[Batch, ...]) -> bool:
+    """Tell whether a step has nothing to do that takes long."""
+    if step in _STEPS_OF_NEWS:
+        return not any(batch.has_news for batch in batches)
+    return step == "publish_history" and not run.report.new_articles
 
 
 def name_run() -> str:

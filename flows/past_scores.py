@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from flows.chosen import open_chosen_encoder
 from flows.labels import learn_labels, telling_text
-from flows.run import open_chosen_encoder
 from models.fitted import hash_definition
 from models.heads import Heads, build_heads, shipped_revision
 from models.text import compose_text

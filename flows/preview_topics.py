@@ -14,14 +14,15 @@ import numpy as np
 
 from flows.alerts.foresee import Candidate, Foreseen, Span, count_heard, foresee, suggest_threshold
 from flows.alerts.quiet import start_of_day
-from flows.assemble import Request, alert_policy
+from flows.chosen import alert_policy, topics_in_use
 from flows.past_scores import PastScores, Side, score_past
 from flows.preview_report import Sent, Suggestion, TopicPreview, WouldBe
-from flows.topic_store import load_topic_history, recorded_topics
 from storage.database import Database
 from storage.folder import history_path
 from storage.past import PastArticle, load_past_articles
 from storage.stories import load_outlets
+from storage.topic_history import load_definitions
+from storage.topics import newest_topics
 from tocsin.changes import compare_topics, say_changes
 from tocsin.settings import Settings
 from tocsin.types import Topic
@@ -53,13 +54,14 @@ def preview_topics(settings: Settings, request: PreviewRequest, *, now: datetime
     """
     db = Database(history_path(settings.data))
     db.require_history()
-    used = {topic.name: topic.leaning(settings.sensitivity) for topic in recorded_topics(settings)}
+    with db.read() as con:
+        recorded, known = newest_topics(con), load_definitions(con)
+    used = {topic.name: topic.leaning(settings.sensitivity) for topic in recorded or topics_in_use(settings)}
     asked = used.values() if request.topics is None else request.topics
     wanted = [topic.leaning(settings.sensitivity) for topic in asked]
-    policy = alert_policy(settings, Request())
+    policy = alert_policy(settings)
     since = start_of_day(now, policy.zone) - timedelta(days=request.days - 1)
     sides = [Side(topic, used.get(topic.name)) for topic in wanted]
-    known = load_topic_history(settings).definitions or {}
     past = score_past(db, settings, sides, since=since, known=known)
     best = max(BEST, round(2 * (request.per_day or 0) * request.days))
     found = {side.topic.name: _choose(past, side, best) for side in sides}

@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from flows.chosen import open_chosen_encoder
 from flows.labels import to_label
-from flows.run import open_chosen_encoder
 from flows.topic_store import find_topic, recorded_topics
 from models.heads import shipped_revision
 from models.learn import LEAST, Comparison, compare_heads, has_enough

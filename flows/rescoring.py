@@ -14,10 +14,10 @@ import numpy as np
 
 from flows.display import current_display
 from flows.labels import learn_labels, telling_text
+from models.compose_many import Pair, compose_texts
 from models.encode import Encoder
 from models.heads import Heads, build_heads
 from models.rescore import Glance, Rescored, glance, join_glances
-from models.text import compose_text
 from models.topics import default_topics
 from storage import rescore as stored
 from storage import runs
@@ -30,6 +30,8 @@ from tocsin.types import Topic
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+_Seen = tuple[stored.Slice, Glance, Sequence[Pair]]
+"""A slice, what its vectors say, and the headlines and summaries that are wanted."""
 FLOW = "rescore"
 TURN = 4.0  # seconds after which a transaction takes no further slice
 
@@ -171,31 +173,30 @@ class _Work:
     def _take_turn(self, desk: _Desk, slices: list[stored.Rows], now: datetime) -> int:
         """Score and store slices for a while, and take them off the list; return how many articles they had.
 
-        While one is scored here, DuckDB loads the next one and stores the last one.
+        While the texts of one are read here, DuckDB stores the last one and loads the next one and its texts.
         """
         began, done = time.monotonic(), 0
         coming = self._look_ahead(desk, slices)
         writing: list[Future[int]] = []
         while coming is not None:
-            part, glanced = coming.result()
-            texts = () if self._request.by_vectors else self._ask_texts(desk, part.article_ids[glanced.rows])
+            part, glanced, texts = coming.result()
             coming = self._look_ahead(desk, slices) if time.monotonic() - began < TURN else None
-            found = (
-                glanced.leave() if self._request.by_vectors else glanced.read(self._heads, _compose(texts))
-            )
+            by_vectors = self._request.by_vectors
+            found = glanced.leave() if by_vectors else glanced.read(self._heads, compose_texts(texts))
             if len(part.article_ids):
                 writing.append(desk.do(self._store, part, found, now))
             done += len(part.article_ids)
         self.report.added += sum(each.result() for each in writing)
         return done
 
-    def _look_ahead(
-        self, desk: _Desk, slices: list[stored.Rows]
-    ) -> Future[tuple[stored.Slice, Glance]] | None:
+    def _look_ahead(self, desk: _Desk, slices: list[stored.Rows]) -> Future[_Seen] | None:
         return desk.do(self._look, slices.pop(0)) if slices else None
 
-    def _look(self, con: Any, rows: stored.Rows) -> tuple[stored.Slice, Glance]:
-        """Read a slice and score it by vectors, piece by piece while each is in the processor's cache."""
+    def _look(self, con: Any, rows: stored.Rows) -> _Seen:
+        """Read a slice and score it by vectors, piece by piece while each is in the processor's cache.
+
+        The texts that heads want come with it.
+        """
         revision, since = self._heads.encoder_revision, self._request.since
         parts, glances = (
             [stored.NOTHING],
@@ -204,13 +205,10 @@ class _Work:
         for piece in stored.read_slice(con, revision, rows, since=since):
             parts.append(piece.part)
             glances.append(glance(self._heads, piece.vectors))
-        return stored.join_slices(parts), join_glances(glances)
-
-    def _ask_texts(self, desk: _Desk, article_ids: stored.Ids) -> Sequence[stored.Texts]:
-        self.report.texts += len(article_ids)
-        if not len(article_ids):
-            return ()
-        return desk.do(stored.load_texts, article_ids).result()
+        part, glanced = stored.join_slices(parts), join_glances(glances)
+        wanted = part.article_ids[:0] if self._request.by_vectors else part.article_ids[glanced.rows]
+        self.report.texts += len(wanted)
+        return part, glanced, _tell(stored.load_texts(con, wanted)) if len(wanted) else ()
 
     def _store(self, con: Any, part: stored.Slice, found: Rescored, now: datetime) -> int:
         """Store the scores of a slice; return how many are new."""
@@ -224,9 +222,9 @@ class _Work:
         return added
 
 
-def _compose(texts: Iterable[stored.Texts]) -> list[str]:
-    """Compose texts as a run does."""
-    return [compose_text(title, telling_text(summary, full_text)) for title, summary, full_text in texts]
+def _tell(texts: Iterable[stored.Texts]) -> list[Pair]:
+    """Choose what each text is judged by, as a run does."""
+    return [(title, telling_text(summary, full_text)) for title, summary, full_text in texts]
 
 
 def _publish(db: Database, report: RescoreReport, now: datetime) -> None:

@@ -18,7 +18,6 @@ from flows.report import RunReport
 from flows.shard_work import Crew
 from storage.database import Database
 from tocsin.decisions import Decision
-from tocsin.errors import SettingsError
 from tocsin.topic import Sensitivity as TopicSensitivity
 from tocsin.types import (
     Alert,
@@ -123,6 +122,7 @@ class MonitorRun:
     def judge(self) -> tuple[Encoder, Heads]:
         """Load the encoder and build the heads, with people's labels, when the first article needs them."""
         if self._judge is None:
+            from flows.chosen import open_chosen_encoder  # noqa: PLC0415
             from flows.labels import learn_labels  # noqa: PLC0415
             from models.heads import build_heads  # noqa: PLC0415
 
@@ -145,23 +145,6 @@ class MonitorRun:
 
             self._storyteller = load_storyteller()
         return self._storyteller
-
-
-def open_chosen_encoder(chosen: str | None, languages: tuple[str, ...] = ()) -> Encoder:
-    """Load the encoder that a person chose, None for the shipped one. Raises: SettingsError, ModelError."""
-    from models.choose import open_encoder  # noqa: PLC0415
-    from models.encode import load_encoder  # noqa: PLC0415
-    from storage.scores import DIMENSIONS  # noqa: PLC0415
-
-    if chosen is None:
-        return load_encoder()
-    encoder = open_encoder(chosen, languages=languages)
-    if encoder.dimensions != DIMENSIONS:
-        raise SettingsError(
-            f"TOCSIN_ENCODER: {chosen} gives {encoder.dimensions} numbers a text and the history holds "
-            f"{DIMENSIONS}: choose a model with {DIMENSIONS}"
-        )
-    return encoder
 
 
 class Batch:

@@ -15,7 +15,8 @@ from flows.alerts.digest import STORIES_SHOWN, digest_id_of, digest_lines, last_
 from flows.alerts.digest_outlet import DigestOutlet, Tools
 from flows.alerts.outlet import Outlet
 from flows.alerts.webhook import WEBHOOK
-from flows.assemble import default_channel, outlets_of, topics_in_use
+from flows.assemble import default_channel, outlets_of
+from flows.chosen import topics_in_use
 from flows.display import current_display
 from storage import digests, runs
 from storage.database import Database

@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from flows.alerts.deliver import deliver_alerts
 from flows.alerts.hold import QuietOutbox
 from flows.alerts.outlet import Outlet
-from flows.assemble import Request, alert_policy, operator_channel, outlets_of
+from flows.assemble import operator_channel, outlets_of
+from flows.chosen import alert_policy
 from flows.status import Finding, judge_status
 from flows.warn import OUTLET, stand_in
 from storage.database import Database
@@ -67,7 +68,7 @@ def tell_silence(settings: Settings, tools: Tools, *, max_age: timedelta) -> Wat
             return Watch(is_well=False, text=problem.text)
         outlet_for = tools.outlet_for or outlets_of(settings, dry_run=False)
         outbox = _OneAlert(file, silence, operator_channel(settings))
-        policy = alert_policy(settings, Request())
+        policy = alert_policy(settings)
         report = deliver_alerts(
             QuietOutbox(outbox, policy), outlet_for, clock=tools.clock, wait=tools.wait, max_wait=MAX_WAIT
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flows.assemble import topics_in_use
+from flows.chosen import topics_in_use
 from storage.database import Database
 from storage.folder import history_path, lock_data_folder
 from storage.topic_history import Edition, load_definitions, load_editions

@@ -59,6 +59,11 @@ def _unstyle(code: int) -> str | int:
 _styled = _Styled(_table(_STYLED))
 
 
+def is_unsuspicious(text: str) -> bool:
+    """Tell whether `text` has no character that could be a look-alike, a mark or invisible."""
+    return text.isascii() or not _SUSPECT.search(text)
+
+
 def fold_confusables(text: str) -> str:
     """Return `text` with look-alikes as the Latin letters that they pass for, and without invisible marks.
 
@@ -66,7 +71,7 @@ def fold_confusables(text: str) -> str:
     word that also has Latin letters, and in a word made only of close look-alikes if the text's letters are
     mostly Latin. ASCII comes back as it is.
     """
-    if text.isascii() or not _SUSPECT.search(text):
+    if is_unsuspicious(text):
         return text
     text = _STROKES.sub("", unicodedata.normalize("NFC", _NOTHING.sub("", text.translate(_styled))))
     letters = sum(len(word) for word in _WORD.findall(text))
@@ -85,6 +90,8 @@ def fold_confusables(text: str) -> str:
 
 
 def _without_heavy_accents(word: str) -> str:
+    if 2 * len(word.encode("ascii", "ignore")) >= len(word):
+        return word  # half of its letters are bare already
     bare = "".join(unicodedata.normalize("NFD", letter)[0] for letter in word)
     accents = sum(a != b for a, b in zip(word, bare, strict=True))
     return bare if len(word) > 2 and 2 * accents > len(word) else word

@@ -16,8 +16,8 @@ MAX_CHARACTERS = 2_000
 MAX_RAW_CHARACTERS = 4 * MAX_CHARACTERS
 MAX_SENTENCES = 12
 LONGEST_REPEAT = 6  # words
-_PUNCTUATION = ".,;:!?…·|/-–—\"'()[]#*"  # noqa: RUF001 - dashes of all lengths are meant
-_ASCII_PUNCTUATION = _PUNCTUATION.encode("ascii", "ignore")
+PUNCTUATION = ".,;:!?…·|/-–—\"'()[]#*"  # noqa: RUF001 - dashes of all lengths are meant
+_ASCII_PUNCTUATION = PUNCTUATION.encode("ascii", "ignore")
 _ORDER = re.compile(
     r"\b(?:ignore|disregard|forget)\b.{0,30}\b(?:previous|prior|above|earlier)\b.{0,20}"
     r"\b(?:instruction|prompt|rule)"
@@ -28,7 +28,7 @@ _ORDER = re.compile(
     re.IGNORECASE,
 )
 # One of them, in small letters, is in whatever the pattern finds (which takes a dotless i for an i).
-_ORDER_WORDS = (
+ORDER_WORDS = (
     *("ignore", "disregard", "forget", "system ", "you are a", "classify"),
     *(f"{verb} th" for verb in ("label", "score", "mark", "flag", "tag")),
     *("\u0131", "i\u0307"),
@@ -77,7 +77,12 @@ def compose_text(title: str, summary: str) -> str:
     three times running is said once, and a summary's sentences that give orders to a machine are left out.
     """
     title, summary = fold_repeats(clean_text(title)), clean_summary(summary)
-    if summary.casefold().startswith(title.casefold()):
+    return join_texts(title, summary, title.casefold(), summary.casefold())
+
+
+def join_texts(title: str, summary: str, small_title: str, small_summary: str) -> str:
+    """Join a clean headline and a clean summary, both given in small letters too."""
+    if small_summary.startswith(small_title):
         return summary
     if not summary:
         return title
@@ -97,7 +102,7 @@ def fold_repeats(text: str) -> str:
     if text.isascii() and _longest_run(small.encode().translate(None, _ASCII_PUNCTUATION).split(b" ")) < 3:
         return text
     words = text.split(" ")
-    keys = [word.strip(_PUNCTUATION) or word for word in small.split(" ")]
+    keys = [word.strip(PUNCTUATION) or word for word in small.split(" ")]
     for length in range(1, min(LONGEST_REPEAT, _longest_run(keys) // 3) + 1):
         kept = _list_kept(keys, length)
         words, keys = [words[place] for place in kept], [keys[place] for place in kept]
@@ -140,7 +145,7 @@ def drop_orders(text: str) -> str:
     A headline is never touched, so news of such tricks keep theirs. No defence against other words for it.
     """
     small = text.casefold()
-    if not any(word in small for word in _ORDER_WORDS) or not _ORDER.search(text):
+    if not any(word in small for word in ORDER_WORDS) or not _ORDER.search(text):
         return text
     return " ".join(sentence for sentence in _split(text) if not _ORDER.search(sentence))
 

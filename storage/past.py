@@ -14,13 +14,11 @@ import pyarrow as pa
 
 from storage.articles import ARTICLE, read_article
 from storage.rows import BIGINT, build_column, incoming
-from storage.scores import DIMENSIONS
+from storage.scores import DIMENSIONS, PIECE, keeping_little, look_at_vectors
 from tocsin.types import Article
 
 Ids = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
-
-_BATCH = 16_384  # vectors at a time: 25 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +72,34 @@ def load_past_scores(
 def iterate_vectors(
     con: duckdb.DuckDBPyConnection, since: datetime, revision: str
 ) -> Iterator[tuple[Ids, Vectors]]:
-    """Give the ids and vectors, float32 (n, 384), of the articles first seen since then, in batches."""
-    reader = con.sql(
+    """Give the ids and vectors, float32 (n, 384), of the articles first seen since then, in batches.
+
+    Those of the whole first day (UTC) come with them: to leave some out would take longer than to score them.
+    """
+    found = con.sql(
         """
         SELECT article_id, embedding FROM embeddings
-        SEMI JOIN (SELECT article_id FROM articles WHERE first_seen_at >= $since) USING (article_id)
-        WHERE encoder_revision = $revision
+        WHERE encoder_revision = $revision AND day >= CAST($since AT TIME ZONE 'UTC' AS DATE)
         """,
         params={"since": since, "revision": revision},
-    ).to_arrow_reader(_BATCH)
-    for batch in reader:
-        vectors = batch.column(1).flatten().to_numpy(zero_copy_only=False).reshape(-1, DIMENSIONS)
-        yield batch.column(0).to_numpy(zero_copy_only=False), vectors
+    )
+    with keeping_little(con):
+        for batch in found.to_arrow_reader(PIECE):
+            yield batch.column(0).to_numpy(zero_copy_only=False), look_at_vectors(batch.column(1))
 
 
 def load_vectors(con: duckdb.DuckDBPyConnection, article_ids: Sequence[int], revision: str) -> Vectors:
     """Load the vectors of these articles, all of which are embedded, in their order: float32 (n, 384)."""
     with incoming(con, build_column("article_id", BIGINT, article_ids)):
-        rows = con.execute(
+        found = con.sql(
             "SELECT article_id, embedding FROM embeddings SEMI JOIN incoming USING (article_id) "
             "WHERE encoder_revision = $revision",
-            {"revision": revision},
-        ).fetchall()
-    found = dict(rows)
-    return np.array([found[each] for each in article_ids], np.float32).reshape(-1, DIMENSIONS)
+            params={"revision": revision},
+        ).to_arrow_table()
+    places = {each: place for place, each in enumerate(_numbers(found, 0, np.int64).tolist())}
+    vectors = [look_at_vectors(chunk) for chunk in found.column(1).chunks]
+    every = np.concatenate([np.empty((0, DIMENSIONS), np.float32), *vectors])
+    return every[[places[each] for each in article_ids]]
 
 
 def load_past_articles(

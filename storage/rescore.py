@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from storage import scores
 from storage.newest import turn_newest
 from storage.rows import incoming
-from storage.scores import DIMENSIONS, Vectors
+from storage.scores import Vectors, keeping_little, look_at_vectors
 
 SLICE = 65_536  # embeddings at a time
-PIECE = 2_048  # of them in memory: what DuckDB computes with, so that no copy of more is made
 BY_VECTOR = "+vector"  # ends the name of a head that saw the vector of an article only
 
 Ids = npt.NDArray[np.int64]
@@ -104,16 +103,23 @@ def read_slice(
 
     The connection is taken until the last piece.
     """
+    with keeping_little(con):
+        yield from _read_pieces(con, revision, rows, since)
+
+
+def _read_pieces(
+    con: duckdb.DuckDBPyConnection, revision: str, rows: Rows, since: date | None
+) -> Iterator[Piece]:
     found = con.sql(
         "SELECT article_id, day, CAST(embedding AS FLOAT[384]) AS embedding "
         "FROM embeddings WHERE rowid BETWEEN $first AND $last "
         "AND encoder_revision = $revision AND day >= coalesce($since, DATE '0001-01-01')",
         params={"first": rows[0], "last": rows[1], "revision": revision, "since": since},
     )
-    for batch in found.to_arrow_reader(PIECE):
+    for batch in found.to_arrow_reader(scores.PIECE):
         # Copies: a column that is only looked at would keep the vectors of its piece too.
         days = batch["day"].to_numpy(zero_copy_only=False).astype("datetime64[D]")
-        yield Piece(Slice(batch["article_id"].to_numpy().copy(), days), _view(batch["embedding"]))
+        yield Piece(Slice(batch["article_id"].to_numpy().copy(), days), look_at_vectors(batch["embedding"]))
 
 
 def join_slices(parts: Sequence[Slice]) -> Slice:
@@ -121,12 +127,6 @@ def join_slices(parts: Sequence[Slice]) -> Slice:
     return Slice(
         np.concatenate([part.article_ids for part in parts]), np.concatenate([part.days for part in parts])
     )
-
-
-def _view(chunk: Any) -> Vectors:
-    """Look at vectors where they are; `flatten` would do it too, and load a module for 0.3 seconds."""
-    numbers = chunk.values.to_numpy()
-    return np.asarray(numbers.reshape(-1, DIMENSIONS)[chunk.offset : chunk.offset + len(chunk)], np.float32)
 
 
 def load_texts(con: duckdb.DuckDBPyConnection, article_ids: Ids) -> list[Texts]:

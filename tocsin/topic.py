@@ -216,7 +216,10 @@ class Topic(BaseModel):
         """The lowest score that counts as a match."""
         if self.threshold is not None:
             return self.threshold
-        return THRESHOLDS[self._leaning if self.sensitivity == "balanced" else self.sensitivity]
+        if self.sensitivity != "balanced":
+            return THRESHOLDS[self.sensitivity]
+        # Asked for every score in a preview; pydantic's way to a private attribute takes ten times as long.
+        return THRESHOLDS[(self.__pydantic_private__ or {}).get("_leaning", "balanced")]
 
     def leaning(self, sensitivity: Sensitivity) -> Topic:
         """Return the same topic and version that takes this sensitivity if it says nothing itself.

@@ -6,9 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from flows.alerts.budget import fit_threshold, has_room
-from flows.alerts.rules import AlertPolicy, AlertRules, Match, stopped_by
+from flows.alerts.rules import AlertPolicy, AlertRules, Match, may_stop, stopped_by
 from flows.alerts.tiers import OutletTiers, Standing
 from tocsin.decisions import StopRule, StoryScore
 from tocsin.types import Article, Topic
@@ -92,8 +93,9 @@ def foresee(topic: Topic, candidates: Sequence[Candidate], span: Span) -> Forese
     rings: dict[int, Candidate] = {}
     stops: dict[int, StopRule] = {}
     today: dict[date, list[float]] = {}
+    judge = _Judge(topic, bar, span)
     for each in candidates:
-        rule = _stop(each, topic, bar, span)
+        rule = judge.stop(each)
         if rule is not None:
             stops[each.article.article_id] = rule
             continue
@@ -156,31 +158,45 @@ def _fit_bar(topic: Topic, candidates: Sequence[Candidate], span: Span) -> float
 def _best_of_stories(topic: Topic, candidates: Sequence[Candidate], span: Span) -> dict[int, float]:
     """Give the best score of each story that may ring at the topic's own threshold."""
     best: dict[int, float] = {}
+    judge = _Judge(topic, topic.effective_threshold, span)
     for each in candidates:
-        if _stop(each, topic, topic.effective_threshold, span) is None:
+        if judge.stop(each) is None:
             best[each.story_id] = max(each.score, best.get(each.story_id, 0.0))
     return best
 
 
-def _stop(each: Candidate, topic: Topic, bar: float, span: Span) -> StopRule | None:
-    """Name the rule that stopped an article when it came; most are stopped by the first, asked ahead."""
-    if each.score < topic.effective_threshold:
-        return "below_threshold"
-    return stopped_by(Match(each.article, topic, each.score), _rules_of(each, topic, bar, span))
+class _Judge:
+    """The rules of a run for one topic; those that cannot stop any of its articles are never asked."""
 
+    def __init__(self, topic: Topic, bar: float, span: Span) -> None:
+        self._topic, self._span = topic, span
+        self._threshold = topic.effective_threshold
+        self._fitted = {topic.name: bar}
+        self._rules = may_stop(topic, self._rules_at(span.until, quiet_feeds=frozenset({"any"})))
 
-def _rules_of(each: Candidate, topic: Topic, bar: float, span: Span) -> AlertRules:
-    """Make the rules as they were when the article came."""
-    article, tiers = each.article, span.policy.tiers
-    count, standing = span.heard.get(each.story_id) or (1, tiers.standing([article.outlet]))
-    return AlertRules(
-        now=article.first_seen_at,
-        default_channel="",
-        quiet_feeds=frozenset({article.feed_url} if each.is_baseline and span.baseline else ()),
-        max_age=span.policy.max_age,
-        stories={article.article_id: each.story_id},
-        outlets={each.story_id: count},
-        standings={each.story_id: standing},
-        tiers=tiers,
-        fitted={topic.name: bar},
-    )
+    def stop(self, each: Candidate) -> StopRule | None:
+        """Name the rule that stopped an article when it came; most are stopped by the first, asked ahead."""
+        if each.score < self._threshold:
+            return "below_threshold"
+        article, heard = each.article, self._span.heard.get(each.story_id)
+        count, standing = heard or (1, self._span.policy.tiers.standing([article.outlet]))
+        rules = self._rules_at(
+            article.first_seen_at,
+            quiet_feeds=frozenset({article.feed_url} if each.is_baseline and self._span.baseline else ()),
+            stories={article.article_id: each.story_id},
+            outlets={each.story_id: count},
+            standings={each.story_id: standing},
+        )
+        return stopped_by(Match(article, self._topic, each.score), rules, among=self._rules)
+
+    def _rules_at(self, now: datetime, **facts: Any) -> AlertRules:
+        """Make the rules as they were when an article came."""
+        policy = self._span.policy
+        return AlertRules(
+            now=now,
+            default_channel="",
+            max_age=policy.max_age,
+            tiers=policy.tiers,
+            fitted=self._fitted,
+            **facts,
+        )

@@ -173,9 +173,39 @@ def is_clear(score: float, bar: float) -> bool:
     return score >= bar + CLEARLY * (1 - bar)
 
 
-def stopped_by(match: Match, rules: AlertRules) -> StopRule | None:
-    """Name the first rule that keeps a match from ringing whatever else rings; None if there is none."""
-    return next((rule for rule, stops in _STOPS.items() if stops(match, rules)), None)
+def stopped_by(
+    match: Match, rules: AlertRules, *, among: Iterable[StopRule] | None = None
+) -> StopRule | None:
+    """Name the first rule that keeps a match from ringing whatever else rings; None if there is none.
+
+    `among` are those that `may_stop` named; None: all.
+    """
+    for rule in _STOPS if among is None else among:
+        if _STOPS[rule](match, rules):
+            return rule
+    return None
+
+
+def may_stop(topic: Topic, rules: AlertRules) -> tuple[StopRule, ...]:
+    """Name the rules that can keep a match of a topic from ringing, in the order in which they are asked.
+
+    What `rules` say of single articles and stories does not count, so it holds for all of a topic's matches.
+    """
+    never: dict[StopRule, bool] = {
+        "baseline": not rules.quiet_feeds,
+        "too_old": rules.max_age is None,
+        "topic_muted": topic.mute_until is None,
+        "outlet_muted": not rules.tiers.muted,
+        "other_outlet": not topic.outlets,
+        "other_language": not topic.languages,
+        "lacks_phrase": not topic.must,
+        "never_phrase": not topic.never,
+        "already_alerted": not rules.already_alerted,
+        "story_told": not rules.told,
+        "low_tier": not rules.tiers.low,
+        "below_budget": rules.bar_of(topic) <= topic.effective_threshold,
+    }
+    return tuple(rule for rule in _STOPS if not never.get(rule, False))
 
 
 def _is_too_old(match: Match, rules: AlertRules) -> bool:

@@ -18,6 +18,7 @@ from models.heads import build_heads
 from models.text import compose_text
 from models.topics import default_topics
 from storage import rescore as stored
+from storage import scores
 from storage.articles import store_articles
 from storage.database import Database
 from storage.folder import history_path
@@ -206,6 +207,7 @@ from flows import rescoring
 from flows.rescoring import RescoreRequest, rescore_history
 from models.encode import load_encoder
 from storage import rescore as stored
+from storage import scores
 from storage.database import Database
 from tocsin.types import Topic
 
@@ -265,7 +267,7 @@ def test_slices_in_one_transaction_or_each_in_its_own_give_the_same(db, again, m
     again(CABLES)
     together = in_use(db)
     monkeypatch.setattr(rescoring, "TURN", 0)
-    monkeypatch.setattr(stored, "PIECE", 1)
+    monkeypatch.setattr(scores, "PIECE", 1)
     again(CABLES.model_copy(update={"name": "apart"}))
     apart = in_use(db, "apart")
     assert [score for _, _, score in map(together.get, sorted(together))] == pytest.approx(
@@ -284,6 +286,27 @@ def test_articles_of_another_encoder_are_left_out_and_named(db, again, encoder):
     report = again(CABLES)
     assert (report.articles, report.added, report.left_out) == (6, 6, {"older": 2, "": 1})
     assert not {1, 2, 3} & set(in_use(db))
+
+
+def test_duckdb_may_hold_as_much_after_a_slice_as_before_also_when_nobody_read_it_to_its_end(
+    db, encoder, monkeypatch
+):
+    monkeypatch.setattr(scores, "PIECE", 2)
+
+    with db.write() as con, con.cursor() as other:
+
+        def limit():
+            return other.execute("SELECT current_setting('memory_limit')").fetchall()
+
+        before = limit()
+        [rows] = stored.list_slices(con, since=None)
+        pieces = stored.read_slice(con, encoder.revision, rows)
+        next(pieces)
+        assert limit() != before
+        pieces.close()
+        assert limit() == before
+        assert sum(len(piece.vectors) for piece in stored.read_slice(con, encoder.revision, rows)) == 6
+        assert limit() == before
 
 
 def test_a_span_of_days_and_some_topics_can_be_chosen(db, again):

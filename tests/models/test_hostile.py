@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from models.confusables import fold_confusables
 from models.text import (
     _ORDER,
-    _PUNCTUATION,
     LONGEST_REPEAT,
     MAX_CHARACTERS,
+    PUNCTUATION,
     clean_text,
     compose_text,
     drop_orders,
@@ -228,7 +228,7 @@ def fold_by_looking_everywhere(text):
     """Fold repeats with no thought of speed: every length at every place."""
     words = text.split(" ")
     for length in range(1, LONGEST_REPEAT + 1):
-        keys = [word.strip(_PUNCTUATION).casefold() or word for word in words]
+        keys = [word.strip(PUNCTUATION).casefold() or word for word in words]
         kept, place = [], 0
         while place < len(words):
             unit, copies = keys[place : place + length], 0

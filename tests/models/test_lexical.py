@@ -77,6 +77,38 @@ def test_terms_in_many_texts_are_counted_as_those_of_each_are():
     assert lexicon.project([], np.ones((len(terms), 2), np.float32)).shape == (0, 2)
 
 
+_SIGNS = (
+    "chips",
+    "Rivers",
+    "x",
+    "_",
+    "END",
+    "end",
+    "“chips”",
+    "rivers—rise",
+    "ŉ",
+    "µ",
+    "²",
+    "Straße",
+    "é",
+    "\u200b",
+    "\n",
+)
+
+
+@given(st.lists(st.lists(st.sampled_from(_SIGNS)).map("".join) | st.text(max_size=40), max_size=6))
+def test_whatever_texts_are_written_in_their_terms_are_those_of_each(texts):
+    said = [split_terms(text) for text in texts]
+    terms = tuple(dict.fromkeys(term for each in said for term in each))
+    found = TermTable(terms).count(texts)
+    assert {
+        (text, terms[row]): times
+        for text, row, times in zip(
+            found.texts.tolist(), found.rows.tolist(), found.times.tolist(), strict=True
+        )
+    } == {(text, term): each.count(term) for text, each in enumerate(said) for term in each}
+
+
 def test_the_wording_of_topics_projects_texts_as_it_weighs_them():
     topic = Topic(name="zyx_cables", description="Zyx chips for the sea.")
     wording = Wording(build_lexicon(TEXTS, least=1), [topic])

@@ -60,8 +60,8 @@ def reembed(
 
 
 def _reembed(settings: Settings, request: ReembedRequest) -> ReembedReport:
+    from flows.chosen import open_chosen_encoder  # noqa: PLC0415
     from flows.reembedding import Place, reembed_history  # noqa: PLC0415
-    from models.choose import open_encoder  # noqa: PLC0415
     from storage.database import Database  # noqa: PLC0415
     from storage.folder import history_path, lock_data_folder  # noqa: PLC0415
     from tocsin.logging import logging_run  # noqa: PLC0415
@@ -71,7 +71,7 @@ def _reembed(settings: Settings, request: ReembedRequest) -> ReembedReport:
     with logging_run(run_id):
         return reembed_history(
             Place(db, lambda: lock_data_folder(settings.data, wait=WAIT)),
-            open_encoder(settings.encoder, languages=settings.encoder_languages),
+            open_chosen_encoder(settings.encoder, settings.encoder_languages),
             request,
             run_id=run_id,
             clock=lambda: datetime.now(UTC),

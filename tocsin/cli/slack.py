@@ -72,7 +72,7 @@ def listen(*, data: Path | None) -> None:
 
 def _channels_in_use(settings: Settings) -> dict[str, list[str]]:
     """Give the channels that runs would write to, by name without `#`, and what each is used for."""
-    from flows.assemble import topics_in_use  # noqa: PLC0415
+    from flows.chosen import topics_in_use  # noqa: PLC0415
 
     uses: dict[str, list[str]] = {settings.slack_channel.removeprefix("#"): ["default"]}
     if settings.operator_channel:

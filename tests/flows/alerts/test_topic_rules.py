@@ -1,11 +1,14 @@
 """What a topic asks of its articles beside a score, and topics that ring in several channels."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flows.alerts.decide import decide_alerts, judge_matches
-from flows.alerts.rules import AlertRules, Match, spread_channels
+from flows.alerts.rules import AlertRules, Match, may_stop, spread_channels, stopped_by
+from flows.alerts.tiers import OutletTiers
 from flows.alerts.trail import record_decisions
 from tocsin.decisions import RULES
 from tocsin.types import Article, Told, Topic
@@ -79,3 +82,51 @@ def test_two_channels_spend_a_budget_once():
 
 def test_a_topic_without_channels_alerts_the_default_one():
     assert [alert.channel for alert in decide(topic(), article())[0]] == ["policy"]
+
+
+def maybe(usual, other):
+    return st.sampled_from([usual, usual, usual, usual, other])
+
+
+_TOPICS = st.builds(
+    Topic,
+    name=st.just("cables"),
+    description=st.just("Cuts of undersea cables."),
+    threshold=st.sampled_from([None, 0.0, 0.5, 0.7]),
+    mute_until=maybe(None, NOW + timedelta(hours=1)),
+    min_outlets=st.integers(1, 3),
+    must=maybe((), ("cable",)),
+    never=maybe((), ("cable",)),
+    outlets=maybe((), ("The Example",)),
+    languages=maybe((), ("de",)),
+)
+_RULES = st.builds(
+    AlertRules,
+    now=st.just(NOW),
+    default_channel=st.just("#news"),
+    quiet_feeds=maybe(frozenset(), frozenset({"feed"})),
+    already_alerted=maybe(frozenset(), frozenset({(1, "news")})),
+    max_age=maybe(None, timedelta(days=1)),
+    told=maybe({}, {(1, "news"): Told(frozenset({"cables"}))}),
+    outlets=st.sampled_from([{}, {1: 0}, {1: 5}]),
+    tiers=st.builds(
+        OutletTiers,
+        low=st.sampled_from([frozenset(), frozenset({"b"})]),
+        muted=maybe(frozenset(), frozenset({"b"})),
+    ),
+    fitted=maybe({}, {"cables": 0.6}),
+)
+
+
+@settings(max_examples=500)
+@given(
+    _TOPICS,
+    _RULES,
+    st.sampled_from([0.4, 0.5, 0.55, 0.65, 0.9]),
+    st.sampled_from([("The Example", "en"), ("B", None), ("B", "de")]),
+    st.sampled_from(["A cable is cut", "Rain"]),
+    st.sampled_from([timedelta(0), timedelta(days=3)]),
+)
+def test_rules_that_are_said_to_stop_nothing_of_a_topic_stop_nothing(topic, rules, score, who, title, age):
+    match = Match(Article(1, None, title, "", who[0], "feed", NOW - age, NOW, who[1]), topic, score)
+    assert stopped_by(match, rules, among=may_stop(topic, rules)) == stopped_by(match, rules)
