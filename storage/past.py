@@ -78,7 +78,7 @@ def iterate_vectors(
     """
     found = con.sql(
         """
-        SELECT article_id, embedding FROM embeddings
+        SELECT article_id, CAST(embedding AS FLOAT[384]) AS embedding FROM embeddings
         WHERE encoder_revision = $revision AND day >= CAST($since AT TIME ZONE 'UTC' AS DATE)
         """,
         params={"since": since, "revision": revision},
@@ -92,7 +92,8 @@ def load_vectors(con: duckdb.DuckDBPyConnection, article_ids: Sequence[int], rev
     """Load the vectors of these articles, all of which are embedded, in their order: float32 (n, 384)."""
     with incoming(con, build_column("article_id", BIGINT, article_ids)):
         found = con.sql(
-            "SELECT article_id, embedding FROM embeddings SEMI JOIN incoming USING (article_id) "
+            "SELECT article_id, CAST(embedding AS FLOAT[384]) AS embedding "
+            "FROM embeddings SEMI JOIN incoming USING (article_id) "
             "WHERE encoder_revision = $revision",
             params={"revision": revision},
         ).to_arrow_table()
