@@ -142,6 +142,21 @@ def read_lots(data: Path) -> tuple[Lot, Lot]:
     )
 
 
+def fine_tune(lots: Sequence[Lot], source: Path, recipe: EventRecipe) -> tuple[EventTuner, dict[str, Any]]:
+    """Train on the pairs outside the held-out months; the second is what a card says of it."""
+    torch.set_num_threads(1)  # a sum's order, and so the last bit of every weight, depends on the threads
+    torch.manual_seed(recipe.seed)
+    lessons = gather_lessons(lots, Weights(load_background().lexicon), without=HELD_OUT)
+    tuner, losses = EventTuner(source, recipe), []
+    for loss in tune(tuner, lessons):
+        losses.append(round(loss, 4))
+        sys.stdout.write(f"epoch {len(losses)} of {recipe.epochs}: loss {loss:.4f}\n")
+        sys.stdout.flush()
+    counts = {"pairs": len(lessons.same), "texts": len(lessons.texts)}
+    facts = {"recipe": asdict(recipe), "held_out": list(HELD_OUT), "losses": losses}
+    return tuner, facts | counts | {"torch": str(torch.__version__)}
+
+
 def main() -> None:
     """Fine-tune from the command line."""
     parser = argparse.ArgumentParser(prog="python -m models.fine_tune_stories", description=__doc__)
@@ -156,21 +171,6 @@ def main() -> None:
         tuner, facts = fine_tune(read_lots(arguments.data), source, EventRecipe(seed=arguments.seed))
     files = (arguments.data / POOL, arguments.data / HISTORY, PAIRS)
     save(tuner, arguments.out, facts | {"data": {file.name: mark_file(file).sha256 for file in files}})
-
-
-def fine_tune(lots: Sequence[Lot], source: Path, recipe: EventRecipe) -> tuple[EventTuner, dict[str, Any]]:
-    """Train on the pairs outside the held-out months; the second is what a card says of it."""
-    torch.set_num_threads(1)  # a sum's order, and so the last bit of every weight, depends on the threads
-    torch.manual_seed(recipe.seed)
-    lessons = gather_lessons(lots, Weights(load_background().lexicon), without=HELD_OUT)
-    tuner, losses = EventTuner(source, recipe), []
-    for loss in tune(tuner, lessons):
-        losses.append(round(loss, 4))
-        sys.stdout.write(f"epoch {len(losses)} of {recipe.epochs}: loss {loss:.4f}\n")
-        sys.stdout.flush()
-    counts = {"pairs": len(lessons.same), "texts": len(lessons.texts)}
-    facts = {"recipe": asdict(recipe), "held_out": list(HELD_OUT), "losses": losses}
-    return tuner, facts | counts | {"torch": str(torch.__version__)}
 
 
 if __name__ == "__main__":
