@@ -163,7 +163,8 @@ def _tuning(alert: Alert, tune_url: str | None) -> list[str]:
     if "{topic}" not in tune_url:
         link = read_link(tune_url)
         return [f"<{link[0]}|Mute or tune topics>"] if link else []
-    links = [(topic, read_link(tune_url.replace("{topic}", quote(topic, safe="")))) for topic in topics]
+    named = [(topic, quote(topic, safe="", errors="replace")) for topic in topics]
+    links = [(topic, read_link(tune_url.replace("{topic}", name))) for topic, name in named]
     return [f"<{link[0]}|Tune {_plain_topic(topic)}>" for topic, link in links if link]
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,9 @@ import pytest
 import yaml
 
 from flows.newsroom import FOLDER, Newsroom
+
+sys.path.insert(0, str(Path(__file__).parent))
+from prefect_server import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,9 +88,7 @@ def few_topics(tmp_path_factory):
 def prefect_server(clean_environment, tmp_path_factory):
     """Start a server of its own on a free port; give its API's URL."""
     home = tmp_path_factory.mktemp("prefect")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     quiet = {
         "PREFECT_HOME": str(home),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -16,13 +18,20 @@ DEPLOYMENTS = ROOT / "deploy" / "prefect.yaml"
 _PREFECT = (sys.executable, "-m", "prefect")
 
 
+def free_port():
+    """Give a port that stays free until a slow server takes it: none that the system hands out itself."""
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)  # no seed: test processes have the same one
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 class PrefectServer:
     """A server with its state in a folder: it is the same after `stop` and `start`."""
 
     def __init__(self, home, environment):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
+        self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}/api"
         self.home, self._process = home, None
         path = os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH")]))

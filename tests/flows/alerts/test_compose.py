@@ -88,6 +88,12 @@ def test_the_small_print_holds_only_the_command_and_plain_links(make_alert, now,
     assert len(json.dumps(message.blocks)) < 40_000
 
 
+def test_a_topic_with_half_a_character_is_still_linked(make_alert, now):
+    alert = make_alert(reasons=(Reason("odd\ud800", 0.9, ""),))
+    message = compose_message(alert, now=now, tune_url="https://prefect.example/{topic}")
+    assert any("https://prefect.example/odd" in text for text in footer_of(message))
+
+
 def test_an_alert_says_how_to_ask_why_and_where_to_tune(make_alert, now):
     why = (Reason("export_controls", 0.93, ""), Reason("us_china_rivalry", 0.61, ""))
     alert = make_alert(reasons=why)
