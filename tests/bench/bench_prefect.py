@@ -129,12 +129,10 @@ def run_plain(data, urls):
 
 
 def run_with_prefect(data, urls):
-    """Run the flow as `tocsin serve` does."""
+    """Run the flow."""
     from flows.monitor import monitor
-    from flows.under_prefect import without_heartbeat
 
-    with without_heartbeat():
-        return monitor(feeds=[str(urls)], poll_all=True, data=data).new_articles
+    return monitor(feeds=[str(urls)], poll_all=True, data=data).new_articles
 
 
 def report(taken):
