@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -85,7 +85,7 @@ def open_run(settings: Settings, request: Request, *, run_id: str) -> Iterator[M
         path = history_path(settings.data)
         with throwaway_copy(path) if request.dry_run else nullcontext(path) as path:
             db = Database(path)
-            with _newsroom_if_no_feeds(_options(settings, request, db)) as options:
+            with closing(db), _newsroom_if_no_feeds(_options(settings, request, db)) as options:
                 run = MonitorRun(
                     db=db,
                     options=options,

@@ -129,10 +129,12 @@ def run_plain(data, urls):
 
 
 def run_with_prefect(data, urls):
-    """Run the flow."""
+    """Run the flow as `tocsin serve` does."""
     from flows.monitor import monitor
+    from flows.under_prefect import without_heartbeat
 
-    return monitor(feeds=[str(urls)], poll_all=True, data=data).new_articles
+    with without_heartbeat():
+        return monitor(feeds=[str(urls)], poll_all=True, data=data).new_articles
 
 
 def report(taken):

@@ -106,7 +106,8 @@ def test_no_token_reaches_the_log_or_the_screen(slack_run, slack_emulator):
 
 def test_the_screen_holds_no_noise_of_other_libraries(slack_run):
     for done in slack_run[1:3]:
-        noise = re.findall(r"(?i)pytorch|uvicorn|prefect\.|warning|http request|traceback", done.stderr)
+        words = r"(?i)pytorch|uvicorn|prefect\.|nanobind|warning|http request|traceback"
+        noise = re.findall(words, done.stderr)
         assert not noise, done.stderr
 
 

@@ -47,6 +47,7 @@ def test_it_polls_reports_and_stops_when_told(start_serving, newsroom, ask, tmp_
     serving.send_signal(signal.SIGTERM)
     rest = list(lines)
     assert serving.wait() == 0, rest
+    assert not [line for line in rest if "nanobind" in line], "DuckDB was still open when the process ended"
     runs = ask(tmp_path / "data", "SELECT state FROM runs")
     assert [row["state"] for row in runs] == ["completed"]
     assert ask(tmp_path / "data", "SELECT count(*) AS n FROM articles")[0]["n"] > 0

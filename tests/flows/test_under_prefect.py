@@ -3,9 +3,10 @@
 from types import SimpleNamespace
 
 import pytest
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, get_current_settings, temporary_settings
 
 from flows import under_prefect
-from flows.under_prefect import announce, named, settings_of_run, writing
+from flows.under_prefect import announce, named, settings_of_run, without_heartbeat, writing
 from tocsin.errors import SettingsError, StorageBusy
 
 
@@ -53,3 +54,15 @@ def test_outside_of_deployments_no_slot_and_no_event_is_asked_for(monkeypatch):
 
 def test_a_run_is_named_after_its_flow_and_time():
     assert named("check feeds")().startswith("check feeds ")
+
+
+def test_a_command_sends_no_heartbeat_unless_somebody_set_how_often():
+    def often():
+        return get_current_settings().flows.heartbeat_frequency
+
+    assert often() is not None
+    with without_heartbeat():
+        assert often() is None
+    assert often() is not None
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: 60}), without_heartbeat():
+        assert often() == 60

@@ -70,6 +70,7 @@ def monitor(  # noqa: PLR0913  click passes every option
     from flows.assemble import Request, check_request  # noqa: PLC0415
     from flows.display import showing  # noqa: PLC0415
     from flows.monitor import monitor as monitor_flow  # noqa: PLC0415
+    from flows.under_prefect import without_heartbeat  # noqa: PLC0415
     from models.topics import load_topics  # noqa: PLC0415
     from tocsin.cli.screen import make_console, print_report, show_bars  # noqa: PLC0415
 
@@ -83,7 +84,7 @@ def monitor(  # noqa: PLR0913  click passes every option
         max_age_days=max_age_days,
     )
     check_request(settings, request)
-    with show_bars(alerts_to_stderr=as_json) as bars, showing(bars):
+    with show_bars(alerts_to_stderr=as_json) as bars, showing(bars), without_heartbeat():
         report = monitor_flow(
             topics=tuple(request.topics or ()),
             feeds=feeds,

@@ -59,6 +59,7 @@ def serve(  # noqa: PLR0913  click passes every option
     from flows.listen import listening  # noqa: PLC0415
     from flows.monitor import monitor as monitor_flow  # noqa: PLC0415
     from flows.serve import serve_runs  # noqa: PLC0415
+    from flows.under_prefect import without_heartbeat  # noqa: PLC0415
     from models.topics import load_topics  # noqa: PLC0415
 
     chosen = load_topics(topics) if topics else None
@@ -67,13 +68,14 @@ def serve(  # noqa: PLR0913  click passes every option
     require_feeds(settings, request)
 
     def run_once() -> None:
-        report = monitor_flow(
-            topics=chosen or (),
-            feeds=feeds,
-            baseline=request.baseline,
-            full_text=full_text,
-            data=settings.data,
-        )
+        with without_heartbeat():
+            report = monitor_flow(
+                topics=chosen or (),
+                feeds=feeds,
+                baseline=request.baseline,
+                full_text=full_text,
+                data=settings.data,
+            )
         if report.did_anything:
             click.echo(report.to_line())
 
