@@ -17,7 +17,7 @@ from flows.labels import learn_labels, telling_text
 from models.compose_many import Pair, compose_texts
 from models.encode import Encoder
 from models.heads import Heads, build_heads
-from models.rescore import Glance, Rescored, glance, join_glances
+from models.rescore import Glance, Rescored, glance, join_glances, join_rescored
 from models.topics import default_topics
 from storage import rescore as stored
 from storage import runs
@@ -171,23 +171,25 @@ class _Work:
             display.move_step("Rescoring articles", done)
 
     def _take_turn(self, desk: _Desk, slices: list[stored.Rows], now: datetime) -> int:
-        """Score and store slices for a while, and take them off the list; return how many articles they had.
+        """Score slices for a while, store them together, take them off the list; return how many articles.
 
-        While the texts of one are read here, DuckDB stores the last one and loads the next one and its texts.
+        While the texts of one are read here, DuckDB loads the next one and its texts. Their scores are small,
+        and stored at once they keep DuckDB from the next slice least.
         """
-        began, done = time.monotonic(), 0
+        began = time.monotonic()
         coming = self._look_ahead(desk, slices)
-        writing: list[Future[int]] = []
+        seen: list[tuple[stored.Slice, Rescored]] = []
         while coming is not None:
             part, glanced, texts = coming.result()
             coming = self._look_ahead(desk, slices) if time.monotonic() - began < TURN else None
             by_vectors = self._request.by_vectors
             found = glanced.leave() if by_vectors else glanced.read(self._heads, compose_texts(texts))
-            if len(part.article_ids):
-                writing.append(desk.do(self._store, part, found, now))
-            done += len(part.article_ids)
-        self.report.added += sum(each.result() for each in writing)
-        return done
+            seen.append((part, found))
+        part = stored.join_slices([part for part, _ in seen])
+        if len(part.article_ids):
+            found = join_rescored([found for _, found in seen])
+            self.report.added += desk.do(self._store, part, found, now).result()
+        return len(part.article_ids)
 
     def _look_ahead(self, desk: _Desk, slices: list[stored.Rows]) -> Future[_Seen] | None:
         return desk.do(self._look, slices.pop(0)) if slices else None

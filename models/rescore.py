@@ -80,6 +80,13 @@ def join_glances(glances: Sequence[Glance]) -> Glance:
     )
 
 
+def join_rescored(parts: Sequence[Rescored]) -> Rescored:
+    """Join the scores of articles that follow each other; there is at least one part."""
+    return Rescored(
+        np.concatenate([each.scores for each in parts]), np.concatenate([each.by_text for each in parts])
+    )
+
+
 def _least(head: str) -> float:
     """Return the least score by the vector from which a head wants the text."""
     if head.startswith("plain-"):

@@ -303,6 +303,8 @@ def connect(place: Path | str = ":memory:", *, read_only: bool = False) -> duckd
     """Open DuckDB as we use it; it prints nothing of its own, not even how far a slow question has come."""
     con = duckdb.connect(place, read_only=read_only, config=CONFIG)
     con.execute("SET enable_progress_bar = false")  # it goes to stdout, in the middle of an answer
+    # Packed, vectors are a tenth smaller, and unpacking them is a third of the time that reading takes.
+    con.execute("SET disabled_compression_methods = 'alp,alprd'")
     return con
 
 

@@ -18,7 +18,6 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import duckdb
 import numpy as np
 
 from models.encode import load_encoder
@@ -27,7 +26,7 @@ from models.text import compose_text
 from models.topics import default_topics
 from storage.articles import store_articles
 from storage.compact import compact
-from storage.database import ROW_GROUP, Database
+from storage.database import ROW_GROUP, Database, connect
 from storage.history_file import PARQUET, published_path
 from storage.prune import PruneOrder, prune
 from storage.publish import publish
@@ -136,7 +135,7 @@ def parquet(folder):
 
 
 def weigh(path, sql):
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as con:
+    with tempfile.TemporaryDirectory() as folder, connect() as con:
         con.execute(f"ATTACH '{path}' AS live (READ_ONLY)")
         con.execute(f"ATTACH '{folder}/one.duckdb' AS one (ROW_GROUP_SIZE {ROW_GROUP})")
         con.execute(f"CREATE TABLE one.rows AS {sql}; DETACH one")
@@ -150,7 +149,7 @@ def give_back(db):
     with db.write() as con:
         prune(con, PruneOrder(NOW - timedelta(days=100)))
     pruned = time.perf_counter() - started
-    with duckdb.connect(db.path) as con:
+    with connect(db.path) as con:
         con.execute("CHECKPOINT")
     checkpoint = db.path.stat().st_size
     started = time.perf_counter()
@@ -193,7 +192,7 @@ def store_form(form, kind, scale, asked, times):
     else:
         column = pa.FixedSizeListArray.from_arrays(pa.array(form.ravel()), 384)
     rows = pa.table({"id": np.arange(len(form)), "embedding": column, "scale": scale.astype(np.float32)})
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as con:
+    with tempfile.TemporaryDirectory() as folder, connect() as con:
         path = Path(folder) / "forms.duckdb"
         con.execute(f"ATTACH '{path}' AS one (ROW_GROUP_SIZE {ROW_GROUP})")
         columns = "id, embedding" if kind != "TINYINT[384]" else "id, embedding, scale"

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.articles import store_articles
+from storage.database import Database
 from storage.scores import DIMENSIONS, LANGUAGE, ScoreBlock, mark_unscored, store_embeddings, store_scores
 from storage.topics import record_topics
 from tocsin.errors import StorageError
@@ -267,3 +268,15 @@ def test_topic_daily_counts_matches_among_the_articles_scored_that_day(con, make
         (date(2025, 1, 27), "export_controls", 1, 2, 0.5),
         (date(2025, 1, 28), "export_controls", 0, 1, 0.0),
     ]
+
+
+def test_vectors_are_stored_unpacked_since_unpacking_is_a_third_of_reading(tmp_path):
+    file = Database(tmp_path / "tocsin.duckdb")
+    vectors = np.random.default_rng(0).standard_normal((3_000, DIMENSIONS)).astype(np.float32)
+    with file.write() as con:
+        store_embeddings(con, "enc-1", list(range(3_000)), vectors)
+    with file.read() as con:
+        packed = con.execute(
+            "SELECT DISTINCT compression FROM pragma_storage_info('embeddings') WHERE segment_type = 'FLOAT'"
+        ).fetchall()
+    assert packed == [("Uncompressed",)]
