@@ -46,7 +46,7 @@ class OnePassModel:
 
         self.name = name
         self._tokenizer = loaded.tokenizer
-        self._most_labels = int(loaded.config.max_num_classes)
+        self._most_labels = _find_most_labels(loaded.config)
         self._max_tokens = find_places(loaded)
         self._room = self._max_tokens // 2 - 4  # for labels; the rest is the text's and the model's own marks
         self._marks = _find_marks(loaded.tokenizer)
@@ -120,16 +120,17 @@ class OnePassModel:
 
     def _without_marks(self, text: str) -> str:
         """Blank what the tokenizer would take for a mark, so that no text adds labels of its own."""
-        while True:
+        before = None
+        while text != before:
+            before = text
             tokens = self._tokenizer(
                 text, add_special_tokens=False, return_offsets_mapping=True, verbose=False
             )
             spans = zip(tokens["input_ids"], tokens["offset_mapping"], strict=True)
             found = [span for token, span in spans if token in self._marks and span[0] < span[1]]
-            if not found:
-                return text
             for first, last in reversed(found):
                 text = f"{text[:first]} {text[last:]}"
+        return text
 
 
 def write_label(topic: Topic) -> str:
@@ -202,6 +203,12 @@ def find_places(loaded: Loaded) -> int:
     return min(MOST_TOKENS, longest_input(loaded._replace(config=loaded.config.encoder_config)))
 
 
+def _find_most_labels(config: Any) -> int:
+    """Return how many labels the model learned with, or has rows for where their number is fixed."""
+    fixed = config.max_labels_alloc if isinstance(config.max_labels_alloc, int) else config.max_num_classes
+    return max(min(int(config.max_num_classes), fixed), 1)
+
+
 def _find_marks(tokenizer: Any) -> frozenset[int]:
     ids = {*tokenizer.convert_tokens_to_ids(list(MARKS)), *tokenizer.all_special_ids}
     return frozenset(ids - {tokenizer.unk_token_id, None})
@@ -227,6 +234,17 @@ def load_one_pass(folder: Path, config: Mapping[str, Any], *, name: str, setting
     loaded = load_transformer(GLiClassModel, folder, setting=setting)
     check_marks(loaded, folder, setting=setting)
     revision = name_revision(folder, name)
+    model = OnePassModel(loaded, name=f"gli-{revision.rsplit('-', 1)[1]}")
+    _try_out(model, folder, setting=setting)
     seconds = time.perf_counter() - started
     log.info("cross_encoder.loaded revision=%s seconds=%.2f", revision, seconds)
-    return OnePassModel(loaded, name=f"gli-{revision.rsplit('-', 1)[1]}")
+    return model
+
+
+def _try_out(model: OnePassModel, folder: Path, *, setting: str) -> None:
+    """Run it once: some configurations load and fail only then, which would be in the midst of a run."""
+    topics = [Topic(name=name, description="Something to try") for name in ("one_thing", "another_thing")]
+    try:
+        model.judge([("A text to try", topic) for topic in topics])
+    except Exception as error:  # whatever torch and the library raise
+        raise ModelError(f"{setting}: {folder} loads but does not run ({error})", path=folder) from error

@@ -55,13 +55,21 @@ def load_transformer(kind: Any, folder: Path, *, setting: str) -> Loaded:
         tokenizer, model, info = _read_files(kind, folder)
     except Exception as error:  # whatever a broken or unsupported folder makes transformers raise
         raise ModelError(f"{setting}: {folder} cannot be loaded ({error})", path=folder) from error
-    missing = sorted(key for key in info["missing_keys"] if not key.startswith(_NOT_USED))
+    missing = sorted(_find_missing(model, info["missing_keys"]))
     if missing or info["mismatched_keys"]:
         found = missing[0] if missing else _describe_misfit(min(info["mismatched_keys"]))
         raise ModelError(f"{setting}: {folder} is no whole model of its kind: it lacks {found}", path=folder)
     if not tokenizer.is_fast:
         raise ModelError(f"{setting}: {folder} has no fast tokenizer (tokenizer.json)", path=folder)
-    return Loaded(model.eval(), tokenizer, model.config)
+    return Loaded(model.eval().float(), tokenizer, model.config)  # parts may have a precision of their own
+
+
+def _find_missing(model: Any, missing: Collection[str]) -> set[str]:
+    """Return what is really absent: neither unused, nor another name for a tensor that a file holds."""
+    used = {key for key in missing if not key.startswith(_NOT_USED)}
+    named = dict(model.named_parameters(remove_duplicate=False))
+    stored = {id(tensor) for key, tensor in named.items() if key not in missing}
+    return {key for key in used if id(named.get(key)) not in stored}
 
 
 def _describe_misfit(misfit: tuple[str, Any, Any]) -> str:

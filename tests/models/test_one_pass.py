@@ -39,6 +39,7 @@ KINDS = {
         "prompt_first": True,
     },
 }
+SHARED = "t5"  # an encoder that stores one tensor for two names
 
 
 @pytest.fixture
@@ -177,13 +178,14 @@ def test_the_extra_is_named_where_the_library_is_absent(tmp_path, monkeypatch):
         load_second_reader(str(tmp_path))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, SHARED])
 def test_scores_are_those_of_the_library_and_of_its_model_run_by_hand(save, kind):
     import torch
     from gliclass import GLiClassModel, ZeroShotClassificationPipeline
     from transformers import AutoTokenizer
 
-    folder = save(**KINDS[kind])
+    config = KINDS.get(kind, {"encoder": kind, "pooling_strategy": "avg"})
+    folder = save(**config)
     found = ask(load_second_reader(str(folder)), TEXT, topics=TOPICS[:4])[0]
     labels = sorted(write_label(topic) for topic in TOPICS[:4])
     by_label = dict(zip(map(write_label, TOPICS[:4]), found, strict=True))
@@ -194,7 +196,7 @@ def test_scores_are_those_of_the_library_and_of_its_model_run_by_hand(save, kind
     assert by_label == pytest.approx(theirs, abs=1e-4)
 
     written = "".join(f"<<LABEL>>{label}" for label in labels) + "<<SEP>>"
-    given = written + TEXT if KINDS[kind].get("prompt_first") else TEXT + written
+    given = written + TEXT if config.get("prompt_first") else TEXT + written
     with torch.no_grad():
         logits = model(**tokenizer(given, return_tensors="pt"), max_num_classes=4).logits[0]
     assert [by_label[label] for label in labels] == pytest.approx(logits.sigmoid().tolist(), abs=1e-4)
@@ -259,9 +261,13 @@ def test_a_long_text_is_cut_and_no_label_is(load, kind):
     assert all(holds(model, passes[0], write_label(topic)) for topic in TOPICS[:4])
 
 
-def test_many_labels_are_parted_into_passes(load):
+@pytest.mark.parametrize(
+    "most",
+    [{"max_num_classes": 4}, {"max_labels_alloc": 4}, {"max_labels_alloc": "fixed", "max_num_classes": 4}],
+)
+def test_many_labels_are_parted_into_passes(load, most):
     topics = [make_topic(f"ferry_{chr(97 + i)}", "Ferries on rivers") for i in range(26)]
-    model, passes = load(places=512, max_num_classes=4)
+    model, passes = load(places=512, **most)
     found = ask(model, TEXT, topics=topics)
     assert count_marks(model, passes) == [4] * 6 + [2]
     np.testing.assert_array_equal(found[:, :4], ask(model, TEXT, topics=topics[:4]))
@@ -359,3 +365,19 @@ def test_scores_that_are_no_numbers_are_an_error(load):
         weights.data.fill_(np.nan)
     with pytest.raises(ModelError, match="scores that are no numbers"):
         ask(model, TEXT)
+
+
+def test_half_precision_is_run_in_full(save):
+    from safetensors.torch import load_file, save_file
+
+    folder = save()
+    path = folder / "model.safetensors"
+    save_file({name: tensor.half() for name, tensor in load_file(path).items()}, path, {"format": "pt"})
+    encoder = json.loads((folder / "config.json").read_text())["encoder_config"]
+    edit_config(folder, dtype="float16", encoder_config={**encoder, "dtype": "float16"})
+    assert np.isfinite(ask(load_second_reader(str(folder)), TEXT)).all()
+
+
+def test_a_configuration_that_the_library_loads_and_cannot_run_is_refused_at_once(save):
+    with pytest.raises(ModelError, match=r"^TOCSIN_CROSS_ENCODER: .* loads but does not run \("):
+        load_second_reader(str(save(encoder_layer_id=1)))
