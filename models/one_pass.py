@@ -186,7 +186,9 @@ def check_marks(loaded: Loaded, folder: Path, *, setting: str) -> None:
     rows = loaded.model.get_input_embeddings().num_embeddings
     for mark, index in wanted.items():
         found = tokenizer.convert_tokens_to_ids(mark)
-        if found in {None, tokenizer.unk_token_id} or found != (found if index is None else index):
+        if found in {None, tokenizer.unk_token_id}:
+            problem = f"its tokenizer has no {mark}"
+        elif index not in {None, found}:
             problem = f"its tokenizer has {mark} as {found}, its config.json as {index}"
         elif found >= rows:
             problem = f"its tokenizer has {mark} as {found}, its embeddings have {rows} rows"
