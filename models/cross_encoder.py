@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from models.hub import find_model
 from models.torch_encoder import Loaded, load_transformer, longest_input, name_revision, require_torch
 from tocsin.errors import ModelError
+from tocsin.types import Topic
 
 log = logging.getLogger(__name__)
 
-SETTING = "TOCSIN_CROSS_ENCODER"
 BATCH = 8  # pairs of about the same length that run together
 MOST_TOKENS = 512
 
@@ -30,6 +29,10 @@ class NliModel:
         self._loaded = loaded
         self._entailment = entailment
         self._max_tokens = min(MOST_TOKENS, longest_input(loaded))
+
+    def judge(self, pairs: Sequence[tuple[str, Topic]]) -> npt.NDArray[np.float64]:
+        """Return how probable it is that each text is about the topic beside it: (n,)."""
+        return self.entail([(text, write_hypothesis(topic)) for text, topic in pairs])
 
     def entail(self, pairs: Sequence[tuple[str, str]]) -> npt.NDArray[np.float64]:
         """Return how probable it is that each text entails the sentence beside it: (n,).
@@ -65,27 +68,35 @@ class NliModel:
         return max(map(len, lengths)) < self._max_tokens - 8
 
 
-def find_entailment(labels: Any, folder: Path) -> int:
+def write_hypothesis(topic: Topic) -> str:
+    """Say of a text that it is about the topic."""
+    return f"This text is about {topic.description.rstrip(' .')}."
+
+
+def find_entailment(labels: Any, folder: Path, *, setting: str) -> int:
     """Return the place of the class that means entailment, by its name: orders differ from model to model.
 
     Raises: ModelError if not exactly one class is called so; then it is no model for this task.
     """
-    names = {int(place): str(label) for place, label in dict(labels or {}).items()}
+    given = labels if isinstance(labels, dict) else {}
+    names = {int(place): str(label) for place, label in given.items() if str(place).isdecimal()}
     found = [place for place, label in names.items() if label.strip().casefold() in {"entailment", "entail"}]
     if len(found) != 1:
-        classes = ", ".join(names.values())
-        message = f"{SETTING}: {folder} has no class called entailment, only {classes}: name a model for NLI"
+        classes = ", ".join(names.values()) or "classes without names"
+        message = (
+            f"{setting}: {folder} has no class called entailment, only {classes}, and is no GLiClass model: "
+            "name one or the other"
+        )
         raise ModelError(message, path=folder)
     return found[0]
 
 
-def load_cross_encoder(name: str) -> NliModel:
-    """Load a folder, or the hub's `owner/name@commit`. Raises: SettingsError or ModelError."""
+def load_cross_encoder(folder: Path, config: Mapping[str, Any], *, name: str, setting: str) -> NliModel:
+    """Load the model in `folder`, called `name`, with this config.json. Raises: ModelError."""
     started = time.perf_counter()
-    folder = find_model(name, setting=SETTING)
-    require_torch(SETTING, name)
-    loaded = load_transformer("AutoModelForSequenceClassification", folder, setting=SETTING)
-    entailment = find_entailment(loaded.config.id2label, folder)
+    entailment = find_entailment(config.get("id2label"), folder, setting=setting)
+    require_torch(setting, name)
+    loaded = load_transformer("AutoModelForSequenceClassification", folder, setting=setting)
     revision = name_revision(folder, name)
     seconds = time.perf_counter() - started
     log.info("cross_encoder.loaded revision=%s seconds=%.2f", revision, seconds)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from models.encode import Encoder, Progress, Vectors
 from models.heads import Heads, build_heads
 from models.manifest import mark_file
-from models.refine import CrossEncoder, Refiner
+from models.refine import Refiner, SecondReader
 from models.text import compose_text
 from tocsin.errors import SettingsError
 from tocsin.types import Topic
@@ -232,8 +232,8 @@ def score_file(
     return Scored(articles, heads, scores, mark_file(path).sha256)
 
 
-def refine_scored(scored: Scored, model: CrossEncoder) -> Scored:
-    """Mix a cross-encoder's opinion into the doubtful scores, as a run does, but into all of them."""
+def refine_scored(scored: Scored, model: SecondReader) -> Scored:
+    """Mix a second reader's opinion into the doubtful scores, as a run does, but into all of them."""
     texts = [compose_text(article.title, article.summary) for article in scored.articles]
     refiner = Refiner(model, scored.heads, limit=scored.scores.size)
     refined = refiner.refine(scored.scores, texts)

@@ -23,13 +23,13 @@ LIMIT = 200  # pairs that one run may ask about: minutes for a model of usual si
 Places = list[tuple[int, int]]
 
 
-class CrossEncoder(Protocol):
-    """Judges a text and a sentence about it together."""
+class SecondReader(Protocol):
+    """Reads a text and a topic together."""
 
     name: str
 
-    def entail(self, pairs: Sequence[tuple[str, str]]) -> npt.NDArray[np.float64]:
-        """Return how probable it is that each text entails the sentence beside it: (n,)."""
+    def judge(self, pairs: Sequence[tuple[str, Topic]]) -> npt.NDArray[np.float64]:
+        """Return how probable it is that each text is about the topic beside it: (n,)."""
 
 
 class Refined(NamedTuple):
@@ -40,9 +40,9 @@ class Refined(NamedTuple):
 
 
 class Refiner:
-    """Asks a cross-encoder about doubtful pairs, at most `limit` of them in its life: one run."""
+    """Asks a second reader about doubtful pairs, at most `limit` of them in its life: one run."""
 
-    def __init__(self, model: CrossEncoder, heads: Heads, *, limit: int = LIMIT) -> None:
+    def __init__(self, model: SecondReader, heads: Heads, *, limit: int = LIMIT) -> None:
         self._model = model
         self._heads = heads
         self._left = limit
@@ -59,9 +59,7 @@ class Refiner:
         if not chosen:
             return Refined(scores, {})
         topics, names = self._heads.topics, self._heads.names
-        opinions = self._model.entail(
-            [(texts[row], write_hypothesis(topics[column])) for row, column in chosen]
-        )
+        opinions = self._model.judge([(texts[row], topics[column]) for row, column in chosen])
         rows, columns = np.array(chosen).T
         mixed = scores.copy()
         mixed[rows, columns] = mix_opinions(scores[rows, columns], opinions)
@@ -81,11 +79,6 @@ def mix_opinions(scores: Vectors, opinions: npt.NDArray[np.float64]) -> Vectors:
     second = _log_odds(opinions).clip(-BELIEVED, BELIEVED)
     mixed = (1 - WEIGHT) * first + WEIGHT * second
     return np.asarray(1 / (1 + np.exp(-mixed)), dtype=np.float32)
-
-
-def write_hypothesis(topic: Topic) -> str:
-    """Say of a text that it is about the topic."""
-    return f"This text is about {topic.description.rstrip(' .')}."
 
 
 def _log_odds(chances: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -44,8 +44,10 @@ class Loaded(NamedTuple):
     config: Any
 
 
-def load_transformer(kind: str, folder: Path, *, setting: str) -> Loaded:
+def load_transformer(kind: Any, folder: Path, *, setting: str) -> Loaded:
     """Load the model in `folder` by a class of transformers: no code, no pickle, no network.
+
+    `kind` is the class, or its name where it is transformers' own.
 
     Raises: ModelError if it cannot be loaded, has no fast tokenizer, or lacks weights (they would be random).
     """
@@ -53,31 +55,49 @@ def load_transformer(kind: str, folder: Path, *, setting: str) -> Loaded:
         tokenizer, model, info = _read_files(kind, folder)
     except Exception as error:  # whatever a broken or unsupported folder makes transformers raise
         raise ModelError(f"{setting}: {folder} cannot be loaded ({error})", path=folder) from error
-    missing = sorted(key for key in info["missing_keys"] if not key.startswith(_NOT_USED))
+    missing = sorted(_find_missing(model, info["missing_keys"]))
     if missing or info["mismatched_keys"]:
-        found = missing[0] if missing else "a tensor of another shape"
+        found = missing[0] if missing else _describe_misfit(min(info["mismatched_keys"]))
         raise ModelError(f"{setting}: {folder} is no whole model of its kind: it lacks {found}", path=folder)
     if not tokenizer.is_fast:
         raise ModelError(f"{setting}: {folder} has no fast tokenizer (tokenizer.json)", path=folder)
-    return Loaded(model.eval(), tokenizer, model.config)
+    return Loaded(model.eval().float(), tokenizer, model.config)  # parts may have a precision of their own
 
 
-def _read_files(kind: str, folder: Path) -> tuple[Any, Any, dict[str, Any]]:
+def _find_missing(model: Any, missing: Collection[str]) -> set[str]:
+    """Return what is really absent: neither unused, nor another name for a tensor that a file holds."""
+    used = {key for key in missing if not key.startswith(_NOT_USED)}
+    named = dict(model.named_parameters(remove_duplicate=False))
+    stored = {id(tensor) for key, tensor in named.items() if key not in missing}
+    return {key for key in used if id(named.get(key)) not in stored}
+
+
+def _describe_misfit(misfit: tuple[str, Any, Any]) -> str:
+    """Name a tensor and both its shapes: in the file, and by config.json."""
+    tensor, stored, wanted = misfit
+    return f"{tensor} in the shape {tuple(wanted)} (it has {tuple(stored)})"
+
+
+def _read_files(kind: Any, folder: Path) -> tuple[Any, Any, dict[str, Any]]:
     options = {"local_files_only": True, "trust_remote_code": False}
-    with _quiet_transformers():
-        import transformers  # noqa: PLC0415  only where another model is named, and it speaks while it loads
-
+    with quiet_transformers() as transformers:
         transformers.utils.logging.disable_progress_bar()
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, use_fast=True, **options)
-        model, info = getattr(transformers, kind).from_pretrained(
-            folder, use_safetensors=True, output_loading_info=True, dtype="float32", **options
+        made = getattr(transformers, kind) if isinstance(kind, str) else kind
+        model, info = made.from_pretrained(
+            folder,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # so that they can be named; nothing with one is run
+            dtype="float32",
+            **options,
         )
     return tokenizer, model, info
 
 
 @contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Keep the library's advice off the screen."""
+def quiet_transformers() -> Iterator[Any]:
+    """Give the library and keep its advice off the screen, also that of its modules, past this filter."""
     logger = logging.getLogger("transformers")
 
     def is_grave(record: logging.LogRecord) -> bool:
@@ -85,9 +105,15 @@ def _quiet_transformers() -> Iterator[None]:
 
     logger.addFilter(is_grave)
     try:
-        yield
+        import transformers  # noqa: PLC0415  only where another model is named; it speaks, and sets its level
     finally:
         logger.removeFilter(is_grave)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield transformers
+    finally:
+        logger.setLevel(level)
 
 
 def name_revision(folder: Path, name: str) -> str:

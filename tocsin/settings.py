@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     )
     cross_encoder: str | None = Field(
         None,
-        description="Model for inference (NLI) that judges doubtful scores: a folder, or owner/name@commit.",
+        description="Model (NLI or GLiClass) that judges doubtful scores: a folder, or owner/name@commit.",
     )
     slack_webhook: SecretStr | None = Field(
         None, description="Slack's incoming webhook, for those who cannot install an app; a secret."

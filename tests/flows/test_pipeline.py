@@ -253,10 +253,10 @@ def test_a_cross_encoder_moves_doubtful_scores_only_and_is_named_with_them(monit
     class Sure:
         name = "nli-12345678"
 
-        def entail(self, pairs):
+        def judge(self, pairs):
             return np.ones(len(pairs))
 
-    monkeypatch.setattr("models.cross_encoder.load_cross_encoder", lambda name: Sure())
+    monkeypatch.setattr("models.second_opinion.load_second_reader", lambda name: Sure())
     report = monitor(
         serve((1, BAN, BAN_SUMMARY), (2, "Lawmakers weigh rules for chatbots", "")), baseline=False
     ).report

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.cross_encoder import find_entailment, load_cross_encoder
+from models.cross_encoder import find_entailment, write_hypothesis
+from models.second_opinion import SETTING, load_second_reader
 from tocsin.errors import ModelError, SettingsError
+from tocsin.types import Topic
 
 sys.path.insert(0, str(Path(__file__).parent))
 from tiny_models import save_transformer
@@ -45,7 +47,7 @@ def save_nli():
     ],
 )
 def test_entailment_is_found_by_name(labels, place):
-    assert find_entailment(labels, Path("m")) == place
+    assert find_entailment(labels, Path("m"), setting=SETTING) == place
 
 
 @pytest.mark.parametrize(
@@ -54,12 +56,24 @@ def test_entailment_is_found_by_name(labels, place):
 )
 def test_a_model_whose_classes_do_not_say_entailment_once_is_refused(labels):
     with pytest.raises(ModelError, match=r"^TOCSIN_CROSS_ENCODER: .* no class called entailment"):
-        find_entailment(labels, Path("m"))
+        find_entailment(labels, Path("m"), setting=SETTING)
 
 
 def test_a_name_that_is_none_is_refused_by_its_setting():
     with pytest.raises(SettingsError, match=r"^TOCSIN_CROSS_ENCODER: .*owner/name@commit"):
-        load_cross_encoder("someone/nli")
+        load_second_reader("someone/nli")
+
+
+def test_a_hypothesis_ends_in_one_full_stop():
+    ferries = Topic(name="ferries", description="Ferries on rivers. And lakes.")
+    assert write_hypothesis(ferries) == "This text is about Ferries on rivers. And lakes."
+
+
+def test_a_topic_is_judged_by_the_sentence_that_says_a_text_is_about_it(tmp_path, save_nli):
+    model = load_second_reader(str(save_nli(tmp_path / "nli")))
+    topic = Topic(name="chips", description="Exports of chips.")
+    asked = model.entail([("Chips", "This text is about Exports of chips.")])
+    np.testing.assert_array_equal(model.judge([("Chips", topic)]), asked)
 
 
 @pytest.mark.parametrize("labels", ORDERS)
@@ -68,7 +82,7 @@ def test_the_answer_is_the_probability_of_the_class_called_entailment(tmp_path, 
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     folder = save_nli(tmp_path / "nli", labels)
-    model = load_cross_encoder(str(folder))
+    model = load_second_reader(str(folder))
     answers = model.entail(PAIRS)
     inputs = AutoTokenizer.from_pretrained(folder)(*PAIRS[0], return_tensors="pt")
     with torch.no_grad():
@@ -80,7 +94,7 @@ def test_the_answer_is_the_probability_of_the_class_called_entailment(tmp_path, 
 
 
 def test_a_long_text_is_cut_but_not_the_sentence(tmp_path, save_nli):
-    model = load_cross_encoder(str(save_nli(tmp_path / "nli")))
+    model = load_second_reader(str(save_nli(tmp_path / "nli")))
     long = "Rain " * 200
     one, other, longer = model.entail([(long, "about rain"), (long, "about chips"), (long * 2, "about rain")])
     assert abs(one - other) > 1e-6
@@ -88,15 +102,15 @@ def test_a_long_text_is_cut_but_not_the_sentence(tmp_path, save_nli):
 
 
 def test_a_sentence_longer_than_the_model_can_see_is_cut_too(tmp_path, save_nli):
-    model = load_cross_encoder(str(save_nli(tmp_path / "nli")))
+    model = load_second_reader(str(save_nli(tmp_path / "nli")))
     assert np.isfinite(model.entail([("Rain", "chips " * 300)])).all()
     assert model.entail([]).shape == (0,)
 
 
 def test_the_name_tells_the_weights(tmp_path, save_nli):
-    name = load_cross_encoder(str(save_nli(tmp_path / "nli"))).name
+    name = load_second_reader(str(save_nli(tmp_path / "nli"))).name
     assert name.startswith("nli-")
-    assert load_cross_encoder(str(save_nli(tmp_path / "b", ORDERS[1]))).name != name
+    assert load_second_reader(str(save_nli(tmp_path / "b", ORDERS[1]))).name != name
 
 
 def test_an_encoder_without_a_classifier_is_refused_instead_of_given_a_random_one(tmp_path, save_nli):
@@ -105,4 +119,12 @@ def test_an_encoder_without_a_classifier_is_refused_instead_of_given_a_random_on
     config = json.loads((folder / "config.json").read_text())
     (bare / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match=r"TOCSIN_CROSS_ENCODER: .* no whole model of its kind: it lacks"):
-        load_cross_encoder(str(bare))
+        load_second_reader(str(bare))
+
+
+def test_a_tensor_of_another_size_is_named_with_both_sizes(tmp_path, save_nli):
+    folder = save_nli(tmp_path / "nli")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "intermediate_size": 48}))
+    with pytest.raises(ModelError, match=r"lacks bert\.encoder\.\S+ in the shape \(48,\) \(it has \(64,\)\)"):
+        load_second_reader(str(folder))

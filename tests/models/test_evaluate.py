@@ -160,7 +160,7 @@ class Doubter:
     def __init__(self):
         self.asked = 0
 
-    def entail(self, pairs):
+    def judge(self, pairs):
         self.asked += len(pairs)
         return np.zeros(len(pairs))
 

@@ -61,3 +61,25 @@ def save_sentence_encoder(
 def write(path, value):
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(value))
+
+
+def save_one_pass(folder, *, encoder="bert", seed=0, places=128, **config):
+    """Save a GLiClass model as its library does after training: marks last, config.json, safetensors."""
+    import torch
+    import transformers
+    from gliclass import GLiClassModel, GLiClassModelConfig
+
+    torch.manual_seed(seed)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(FOLDER)
+    first = len(tokenizer)
+    tokenizer.add_tokens(["<<LABEL>>", "<<SEP>>", "<<EXAMPLE>>"], special_tokens=True)
+    sizes = {**SIZES, "vocab_size": first + 3, "max_position_embeddings": places, "initializer_range": 0.5}
+    marks = {"class_token_index": first, "text_token_index": first + 1, "example_token_index": first + 2}
+    made = GLiClassModelConfig(
+        encoder_config=transformers.CONFIG_MAPPING[encoder](**sizes).to_dict(),
+        encoder_model="someone/encoder",
+        **{"initializer_range": 0.2, **marks, **config},
+    )
+    GLiClassModel(made).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -153,6 +154,18 @@ def test_a_cross_encoder_has_its_part_in_doubtful_scores_and_the_heads_say_so(ru
             moved += old != new
             doubtful += 0.2 <= old <= 0.8
     assert moved == doubtful > 0
+
+
+def test_a_one_pass_classifier_is_told_from_an_nli_model_by_its_files(run, file, tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason="torch is only in the environment of the extra `torch`")
+    if importlib.util.find_spec("gliclass") is None:
+        pytest.skip("gliclass is only in the environment of the extra `gliclass`")
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "models"))
+    from tiny_models import save_one_pass
+
+    monkeypatch.setenv("TOCSIN_CROSS_ENCODER", str(save_one_pass(tmp_path / "one", places=512)))
+    after = json.loads(run("--json", "--scores").stdout)
+    assert {head.partition("+")[2][:4] for head in after["heads"].values()} == {"gli-"}
 
 
 def test_a_cross_encoder_that_cannot_be_found_is_named(run, monkeypatch):

@@ -73,10 +73,10 @@ def evaluate(*, file: Path, **options: Unpack[_Options]) -> None:
 
 
 def _refine(scored: Scored, cross_encoder: str) -> Scored:
-    from models.cross_encoder import load_cross_encoder  # noqa: PLC0415
     from models.evaluate import refine_scored  # noqa: PLC0415
+    from models.second_opinion import load_second_reader  # noqa: PLC0415
 
-    return refine_scored(scored, load_cross_encoder(cross_encoder))
+    return refine_scored(scored, load_second_reader(cross_encoder))
 
 
 def _find_mistakes(encoder: Encoder, scored: Scored, most: int) -> list[Mistake]:
