@@ -77,6 +77,7 @@ def test_a_provider_that_does_not_start_is_an_error(no_device, fails):
         load_encoder(setup=setup_of("cuda"))
     assert str(caught.value).startswith("TOCSIN_ENCODER_PROVIDERS: cuda did not start")
     assert "name cpu too" in str(caught.value)
+    assert ("CUDA failure 100" in str(caught.value)) is fails
     assert "\n" not in str(caught.value)
 
 

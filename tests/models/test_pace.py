@@ -122,7 +122,7 @@ class TableSession:
     def __init__(self, *, is_shared):
         self._table = np.random.default_rng(0).standard_normal((997, 16)).astype(np.float32) ** 3
         self._is_shared = is_shared
-        self.runs, self.threads = [], set()
+        self.runs, self.threads, self.providers = [], set(), [CPU]
 
     def get_inputs(self):
         return [SimpleNamespace(name=n, type="tensor(int64)") for n in ("input_ids", "attention_mask")]
@@ -131,7 +131,7 @@ class TableSession:
         return [SimpleNamespace(name="states")]
 
     def get_providers(self):
-        return [CPU]
+        return self.providers
 
     def run(self, names, feed):
         self.runs.append(len(feed["input_ids"]))
@@ -151,8 +151,9 @@ def make(encoder, monkeypatch):
     monkeypatch.setattr(encode, "TRIAL", 0.005)  # a table is read in no time
     manifest = replace(read_manifest(FOLDER), dimensions=16)
 
-    def make(*, is_shared=False, **setup):
+    def make(*, is_shared=False, provider=None, **setup):
         session = TableSession(is_shared=is_shared)
+        session.providers = [provider, CPU] if provider else [CPU]
         return OnnxEncoder(manifest, session, encoder._tokenizer, setup=EncoderSetup(**setup)), session
 
     return make
@@ -246,3 +247,9 @@ def test_no_more_threads_work_than_are_set(make):
     encoder, session = make(threads=1, batch=1)
     encoder.embed(TEXTS[:100])
     assert len(session.threads) == 1
+
+
+def test_directml_is_asked_from_one_thread_since_it_allows_no_more(make):
+    encoder, session = make(provider="DmlExecutionProvider", threads=8)
+    encoder.embed(TEXTS[:100])
+    assert (encoder.pace, len(session.threads)) == (Pace(1), 1)
