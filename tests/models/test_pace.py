@@ -122,7 +122,7 @@ class TableSession:
     def __init__(self, *, is_shared):
         self._table = np.random.default_rng(0).standard_normal((997, 16)).astype(np.float32) ** 3
         self._is_shared = is_shared
-        self.runs, self.threads, self.providers = [], set(), [CPU]
+        self.runs, self.threads, self.providers, self.most = [], set(), [CPU], 100
 
     def get_inputs(self):
         return [SimpleNamespace(name=n, type="tensor(int64)") for n in ("input_ids", "attention_mask")]
@@ -134,6 +134,8 @@ class TableSession:
         return self.providers
 
     def run(self, names, feed):
+        if len(feed["input_ids"]) > self.most:
+            raise RuntimeError("Got: 2 Expected: 1")
         self.runs.append(len(feed["input_ids"]))
         self.threads.add(threading.get_ident())
         states = self._table[feed["input_ids"] % 997]
@@ -175,6 +177,13 @@ def test_an_encoder_knows_whether_a_vector_depends_on_its_neighbours(make, encod
     assert not make()[0].depends_on_neighbours()
     assert make(is_shared=True)[0].depends_on_neighbours()
     assert encoder.depends_on_neighbours()
+
+
+def test_a_graph_made_for_one_text_is_given_one_at_a_time(make):
+    encoder, session = make()
+    session.most = 1
+    assert encoder.depends_on_neighbours()
+    assert encoder.embed(TEXTS).shape == (len(TEXTS), 16)
 
 
 def test_batches_that_would_change_vectors_are_refused():
