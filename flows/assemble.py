@@ -113,6 +113,7 @@ def _options(settings: Settings, request: Request, db: Database) -> MonitorOptio
         full_text=request.full_text,
         encoder=settings.encoder,
         encoder_languages=settings.encoder_languages,
+        encoder_setup=settings.encoder_setup,
         cross_encoder=settings.cross_encoder,
         coverage_jump=settings.coverage_jump,
         feedback_days=settings.feedback_days,

@@ -13,6 +13,7 @@ from models.topics import default_topics, load_topics
 from storage.database import Database
 from storage.folder import history_path
 from storage.topics import newest_topics
+from tocsin.encoder_setup import EncoderSetup
 from tocsin.errors import SettingsError
 from tocsin.settings import Settings
 from tocsin.types import Topic
@@ -53,15 +54,17 @@ def topics_in_use(settings: Settings) -> tuple[Topic, ...]:
     return default_topics()
 
 
-def open_chosen_encoder(chosen: str | None, languages: tuple[str, ...] = ()) -> Encoder:
+def open_chosen_encoder(
+    chosen: str | None, languages: tuple[str, ...] = (), setup: EncoderSetup | None = None
+) -> Encoder:
     """Load the encoder that a person chose, None for the shipped one. Raises: SettingsError, ModelError."""
     from models.choose import open_encoder  # noqa: PLC0415  a model loads when it is needed
     from models.encode import load_encoder  # noqa: PLC0415
     from storage.scores import DIMENSIONS  # noqa: PLC0415
 
     if chosen is None:
-        return load_encoder()
-    encoder = open_encoder(chosen, languages=languages)
+        return load_encoder(setup=setup)
+    encoder = open_encoder(chosen, languages=languages, setup=setup)
     if encoder.dimensions != DIMENSIONS:
         raise SettingsError(
             f"TOCSIN_ENCODER: {chosen} gives {encoder.dimensions} numbers a text and the history holds "

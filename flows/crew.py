@@ -98,15 +98,21 @@ def embed_apart(
     import numpy as np  # noqa: PLC0415  most runs find nothing new
 
     crew.slots()
-    chosen, languages = run.options.encoder, run.options.encoder_languages
     slices = cut_texts(texts, crew.shard_texts)
-    jobs = [crew.embed(EmbedJob(each, encoder=chosen, languages=languages)) for each in slices]
+    jobs = [crew.embed(_embed_job(run, each)) for each in slices]
     parts: list[Vectors] = []
     for pending, each in zip(jobs, slices, strict=True):
         parts.append(_vectors(pending, encoder, each))
         if progress is not None:
             progress(sum(map(len, parts)), len(texts))
     return np.concatenate(parts)
+
+
+def _embed_job(run: MonitorRun, texts: Sequence[str]) -> EmbedJob:
+    options = run.options
+    return EmbedJob(
+        texts, encoder=options.encoder, languages=options.encoder_languages, setup=options.encoder_setup
+    )
 
 
 def _vectors(pending: Pending[EmbeddedTexts], encoder: Encoder, texts: Sequence[str]) -> Vectors:

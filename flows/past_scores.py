@@ -135,7 +135,7 @@ def score_past(
 
 
 def _open(settings: Settings) -> Encoder:
-    return open_chosen_encoder(settings.encoder, settings.encoder_languages)
+    return open_chosen_encoder(settings.encoder, settings.encoder_languages, settings.encoder_setup)
 
 
 def _build(db: Database, topics: Sequence[Topic], encoder: Encoder) -> list[Heads]:

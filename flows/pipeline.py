@@ -29,6 +29,7 @@ from flows.tell import deliver_outbox
 from flows.warn import compose_warnings, hold_warnings
 from models.topics import default_topics
 from storage import alerts, articles, decisions, feeds, runs, topics
+from tocsin.encoder_setup import EncoderSetup
 from tocsin.errors import StorageError, TocsinError
 from tocsin.types import Feed, FeedState, FetchFailed
 
@@ -71,7 +72,8 @@ def begin_run(run: MonitorRun) -> list[Batch]:
         run.topics = tuple(topic.leaning(run.options.sensitivity) for topic in run.topics)
         feeds.save_feeds(con, run.options.feeds, now)
         states = feeds.load_states(con, [feed.url for feed in run.options.feeds])
-    if run.options.encoder is not None or run.options.cross_encoder is not None:
+    options = run.options
+    if options.encoder or options.cross_encoder or options.encoder_setup != EncoderSetup():
         _open_chosen_models(run)
     requests = _due_requests(run, states, now)
     due = {state.url for _, state in requests}

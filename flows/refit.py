@@ -62,7 +62,7 @@ def learn_topic(settings: Settings, name: str, *, now: datetime, keep: bool = Tr
     Raises: TopicError for an unknown topic, SettingsError with another encoder, StorageError.
     """
     topic = find_topic(recorded_topics(settings), name)
-    encoder = open_chosen_encoder(settings.encoder, settings.encoder_languages)
+    encoder = open_chosen_encoder(settings.encoder, settings.encoder_languages, settings.encoder_setup)
     if encoder.revision != shipped_revision():
         raise SettingsError("TOCSIN_ENCODER: labels correct scores of the shipped encoder only; unset it")
     db = Database(history_path(settings.data))

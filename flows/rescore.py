@@ -41,7 +41,9 @@ def rescore(
         report = rescore_history(
             Database(history_path(settings.data)),
             request,
-            load_encoder=lambda: open_encoder(settings.encoder, languages=settings.encoder_languages),
+            load_encoder=lambda: open_encoder(
+                settings.encoder, languages=settings.encoder_languages, setup=settings.encoder_setup
+            ),
             run_id=run_id,
             clock=lambda: datetime.now(UTC),
         )

@@ -18,6 +18,7 @@ from flows.report import RunReport
 from flows.shard_work import Crew
 from storage.database import Database
 from tocsin.decisions import Decision
+from tocsin.encoder_setup import EncoderSetup
 from tocsin.topic import Sensitivity as TopicSensitivity
 from tocsin.types import (
     Alert,
@@ -50,7 +51,8 @@ class MonitorOptions:
     `baseline`: a feed's first poll is stored and scored but not alerted. `poll_all`: also feeds
     that are not due. `channel` is where topics without a channel of their own alert,
     `operator_channel` where an operator hears of feeds that need a look.
-    `full_text`: the pages of new articles are fetched too. `encoder` None: the shipped one.
+    `full_text`: the pages of new articles are fetched too. `encoder` None: the shipped one; `encoder_setup`
+    is how it and that of stories are run.
     `cross_encoder` None: nobody is asked about doubtful scores. `coverage_jump`: see `AlertRules`.
     `feedback_days`: how far back reactions are read. `policy`: what decides for all topics whether they ring.
     `update_every`: the least time between two updates of a message; None: messages stay as they were sent.
@@ -69,6 +71,7 @@ class MonitorOptions:
     full_text: bool = False
     encoder: str | None = None
     encoder_languages: tuple[str, ...] = ()
+    encoder_setup: EncoderSetup = field(default_factory=EncoderSetup)
     cross_encoder: str | None = None
     coverage_jump: float | None = None
     feedback_days: int = 0
@@ -126,7 +129,8 @@ class MonitorRun:
             from flows.labels import learn_labels  # noqa: PLC0415
             from models.heads import build_heads  # noqa: PLC0415
 
-            encoder = open_chosen_encoder(self.options.encoder, self.options.encoder_languages)
+            options = self.options
+            encoder = open_chosen_encoder(options.encoder, options.encoder_languages, options.encoder_setup)
             names = [topic.name for topic in self.topics]
             labels = learn_labels(self.db, names, revision=encoder.revision)
             heads = build_heads(self.topics, encoder, labels=labels)
@@ -143,7 +147,7 @@ class MonitorRun:
         if self._storyteller is None:
             from models.stories import load_storyteller  # noqa: PLC0415
 
-            self._storyteller = load_storyteller()
+            self._storyteller = load_storyteller(self.options.encoder_setup)
         return self._storyteller
 
 

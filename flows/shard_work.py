@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from multiprocessing import current_process
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from flows.feeds.options import PollOptions
 from flows.feeds.poll import Brakes, Request, poll_feeds
+from tocsin.encoder_setup import EncoderSetup
 from tocsin.errors import SettingsError
 from tocsin.logging import LogLine, collecting_log
 from tocsin.types import Polled
@@ -46,12 +48,20 @@ class PolledShard:
 
 
 class EmbedJob:
-    """Texts to embed by the encoder that a person chose; None is the shipped one."""
+    """Texts to embed by the encoder that a person chose, run as that person set it; None: the shipped one."""
 
-    def __init__(self, texts: Sequence[str], *, encoder: str | None, languages: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        texts: Sequence[str],
+        *,
+        encoder: str | None,
+        languages: tuple[str, ...],
+        setup: EncoderSetup,
+    ) -> None:
         self.texts = list(texts)
         self.encoder = encoder
         self.languages = languages
+        self.setup = setup
 
 
 class EmbeddedTexts:
@@ -103,15 +113,15 @@ def poll_shard(job: PollJob) -> PolledShard:
 
 def embed_texts(job: EmbedJob) -> EmbeddedTexts:
     """Embed a slice of texts on one core, as a worker's slot is one; the encoder is loaded once a process."""
-    encoder = _encoder(job.encoder, job.languages)
+    encoder = _encoder(job.encoder, job.languages, replace(job.setup, threads=1))
     return EmbeddedTexts(encoder.embed(job.texts), encoder.revision)
 
 
 @lru_cache(maxsize=1)
-def _encoder(chosen: str | None, languages: tuple[str, ...]) -> Encoder:
+def _encoder(chosen: str | None, languages: tuple[str, ...], setup: EncoderSetup) -> Encoder:
     from models.choose import open_encoder  # noqa: PLC0415  a worker that only polls needs no model
 
-    return open_encoder(chosen, languages=languages, threads=1)
+    return open_encoder(chosen, languages=languages, setup=setup)
 
 
 def _now() -> datetime:

@@ -18,6 +18,7 @@ from models.encode import Vectors
 from models.story_events import EventReader, load_event_reader
 from models.story_rule import Limits, Look, StoryRule, look_at, read_rule
 from models.story_words import StoryWords, Weights
+from tocsin.encoder_setup import EncoderSetup
 from tocsin.types import StoryArticle, StoryTie
 
 WINDOW = timedelta(hours=72)  # a story waits so long for its next article
@@ -138,9 +139,12 @@ def _is_company(odds: Sequence[float], members: int, limits: Limits) -> bool:
     return max(odds) >= limits.threshold and mean >= limits.company
 
 
-def load_storyteller() -> Storyteller:
-    """Load the shipped rule and word weights; the event encoder waits for a doubt. Raises: ModelError."""
-    return Storyteller(read_rule(), Weights(load_background().lexicon), load_event_reader())
+def load_storyteller(setup: EncoderSetup | None = None) -> Storyteller:
+    """Load the shipped rule and word weights; the event encoder waits for a doubt. Raises: ModelError.
+
+    `setup`: how that encoder is run.
+    """
+    return Storyteller(read_rule(), Weights(load_background().lexicon), load_event_reader(setup=setup))
 
 
 class _Stories:

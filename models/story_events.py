@@ -13,6 +13,7 @@ import numpy as np
 
 from models.encode import Encoder, Vectors, load_encoder
 from models.text import compose_text
+from tocsin.encoder_setup import EncoderSetup
 from tocsin.types import StoryArticle
 
 FOLDER = Path(__file__).parent / "event_encoder"
@@ -61,6 +62,6 @@ class EventReader:
             self._kept.update(zip(new, self._encoder.embed(new), strict=True))
 
 
-def load_event_reader(*, most: int = MOST_READ) -> EventReader:
+def load_event_reader(*, most: int = MOST_READ, setup: EncoderSetup | None = None) -> EventReader:
     """Give the reader of the shipped event encoder, which is loaded when it is first needed."""
-    return EventReader(lambda: load_encoder(FOLDER), most=most)
+    return EventReader(lambda: load_encoder(FOLDER, setup=setup), most=most)

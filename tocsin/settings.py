@@ -32,6 +32,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from tocsin.encoder_setup import EncoderSetup
 from tocsin.errors import SettingsError
 from tocsin.place import bind_lake, is_lake_url, split_place
 from tocsin.topic import Sensitivity
@@ -111,6 +112,16 @@ class Settings(BaseSettings):
     encoder_languages: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Languages that such an encoder covers (ISO 639-1), separated by commas. Unset: all."
     )
+    encoder_providers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="What of ONNX Runtime runs the encoder, the preferred first, such as cuda. Unset: cpu.",
+    )
+    encoder_threads: int | None = Field(
+        None, ge=1, le=1024, description="Texts embedded at the same time. auto: by cores and measurement."
+    )
+    encoder_batch: int | None = Field(
+        None, ge=1, le=1024, description="Texts that run together where vectors allow it. auto: measured."
+    )
     cross_encoder: str | None = Field(
         None,
         description="Model (NLI or GLiClass) that judges doubtful scores: a folder, or owner/name@commit.",
@@ -181,6 +192,7 @@ class Settings(BaseSettings):
     @field_validator(
         "feeds",
         "encoder_languages",
+        "encoder_providers",
         "muted_outlets",
         "first_tier_outlets",
         "low_tier_outlets",
@@ -189,6 +201,11 @@ class Settings(BaseSettings):
     @classmethod
     def _split_commas(cls, value: object) -> object:
         return _split(value)
+
+    @field_validator("encoder_threads", "encoder_batch", mode="before")
+    @classmethod
+    def _auto_is_none(cls, value: Any) -> Any:
+        return None if isinstance(value, str) and value.strip().lower() in {"auto", ""} else value
 
     @field_validator("relevant_reactions", "irrelevant_reactions", mode="before")
     @classmethod
@@ -257,6 +274,11 @@ class Settings(BaseSettings):
     def slack_base_url(self) -> str:
         """Slack's base URL, always with a closing slash."""
         return str(self.slack_api_url).rstrip("/") + "/"
+
+    @property
+    def encoder_setup(self) -> EncoderSetup:
+        """How encoders are to be run."""
+        return EncoderSetup(self.encoder_providers, self.encoder_threads, self.encoder_batch)
 
     @property
     def person(self) -> str:

@@ -20,9 +20,10 @@ from flows.feeds.options import PollOptions
 from flows.newsroom import Newsroom
 from flows.pipeline import run_steps
 from flows.run import MonitorOptions, MonitorRun
-from flows.shard_work import PollJob, embed_texts, poll_shard
+from flows.shard_work import PollJob, _encoder, embed_texts, poll_shard
 from models.encode import load_encoder
 from storage.database import Database
+from tocsin.encoder_setup import EncoderSetup
 from tocsin.errors import ModelError, SettingsError, WorkerLost
 from tocsin.logging import LogLine, collecting_log, replay_log
 from tocsin.types import Feed, FetchFailed, NotModified
@@ -309,3 +310,21 @@ def test_an_outcome_survives_the_way_between_processes(go, feeds, newsrooms):
         each.outcome for answer in answers for each in answer.polled if isinstance(each.outcome, FetchFailed)
     ]
     assert [outcome.reason for outcome in failed] == ["http_404"]
+
+
+def test_a_worker_runs_the_encoder_as_it_is_set_on_one_core(make_run, monkeypatch):
+    opened = []
+
+    def open_encoder(name, *, languages, setup):
+        opened.append(setup)
+        return load_encoder()
+
+    monkeypatch.setattr("models.choose.open_encoder", open_encoder)
+    _encoder.cache_clear()
+    try:
+        setup = EncoderSetup(("cpu",), threads=7, batch=3)
+        run = make_run((), crew=HereCrew(shard_texts=3), encoder_setup=setup)
+        embed_apart(run, load_encoder(), TITLES)
+    finally:
+        _encoder.cache_clear()
+    assert opened == [EncoderSetup(("cpu",), threads=1, batch=3)]

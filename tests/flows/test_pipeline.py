@@ -21,6 +21,7 @@ from flows.run import MonitorOptions, MonitorRun
 from models.encode import FOLDER, load_encoder
 from models.topics import default_topics
 from storage.database import Database
+from tocsin.encoder_setup import EncoderSetup
 from tocsin.errors import DeliveryDelayed, SettingsError, StorageError
 
 MIDNIGHT = datetime(2026, 11, 22, tzinfo=UTC)
@@ -225,11 +226,18 @@ def test_an_encoder_that_does_not_fit_the_history_ends_the_run_before_any_feed_i
     class Wide:
         revision, dimensions = "wide-1", 768
 
-    monkeypatch.setattr("models.choose.open_encoder", lambda name, languages: Wide())
+    monkeypatch.setattr("models.choose.open_encoder", lambda name, **_: Wide())
     with pytest.raises(SettingsError, match=r"TOCSIN_ENCODER: wide gives 768 numbers .* holds 384"):
         monitor(serve((1, BAN, BAN_SUMMARY)), encoder="wide")
     assert newsroom.requests == []
     assert rows(monitor.db, "SELECT state FROM runs") == [("failed",)]
+
+
+def test_a_provider_that_is_not_there_ends_the_run_before_any_feed_is_asked(monitor, serve, newsroom):
+    setup = EncoderSetup(providers=("NoSuchExecutionProvider", "cpu"))
+    with pytest.raises(SettingsError, match=r"TOCSIN_ENCODER_PROVIDERS: .* has no NoSuchExecutionProvider"):
+        monitor(serve((1, BAN, BAN_SUMMARY)), encoder_setup=setup)
+    assert newsroom.requests == []
 
 
 def test_with_another_encoder_scores_are_kept_apart_and_the_report_names_the_head(monitor, serve, tmp_path):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tocsin.encoder_setup import EncoderSetup
 from tocsin.errors import SettingsError
 from tocsin.settings import export_prefect_defaults, load_settings
 
@@ -54,6 +55,18 @@ def test_quiet_hours_and_outlets_are_read_from_the_environment_and_the_file(monk
     assert settings.low_tier_outlets == ("A, B and Sons",)
     monkeypatch.setenv("TOCSIN_QUIET_HOURS", "")
     assert load_settings().quiet_hours is None
+
+
+def test_how_the_encoder_is_run_is_read_and_auto_is_the_default(monkeypatch):
+    assert load_settings().encoder_setup == EncoderSetup()
+    monkeypatch.setenv("TOCSIN_ENCODER_PROVIDERS", "cuda, cpu")
+    monkeypatch.setenv("TOCSIN_ENCODER_THREADS", "4")
+    monkeypatch.setenv("TOCSIN_ENCODER_BATCH", " Auto ")
+    assert load_settings().encoder_setup == EncoderSetup(("cuda", "cpu"), threads=4, batch=None)
+    monkeypatch.setenv("TOCSIN_ENCODER_BATCH", "many")
+    monkeypatch.setenv("TOCSIN_ENCODER_THREADS", "0")
+    with pytest.raises(SettingsError, match=r"TOCSIN_ENCODER_THREADS: .*TOCSIN_ENCODER_BATCH: "):
+        load_settings()
 
 
 def test_an_empty_token_counts_as_none(monkeypatch):

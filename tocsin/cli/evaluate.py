@@ -57,7 +57,9 @@ def evaluate(*, file: Path, **options: Unpack[_Options]) -> None:
         raise click.UsageError("--scores needs --json")
     settings = load_settings()
     chosen = options["topics"] or settings.topics
-    encoder = open_encoder(settings.encoder, languages=settings.encoder_languages)
+    encoder = open_encoder(
+        settings.encoder, languages=settings.encoder_languages, setup=settings.encoder_setup
+    )
     scored = score_file(file, topics=load_topics(chosen) if chosen else default_topics(), encoder=encoder)
     if settings.cross_encoder is not None:
         scored = _refine(scored, settings.cross_encoder)

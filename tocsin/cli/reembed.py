@@ -71,7 +71,7 @@ def _reembed(settings: Settings, request: ReembedRequest) -> ReembedReport:
     with logging_run(run_id):
         return reembed_history(
             Place(db, lambda: lock_data_folder(settings.data, wait=WAIT)),
-            open_chosen_encoder(settings.encoder, settings.encoder_languages),
+            open_chosen_encoder(settings.encoder, settings.encoder_languages, settings.encoder_setup),
             request,
             run_id=run_id,
             clock=lambda: datetime.now(UTC),

@@ -75,7 +75,9 @@ def _rescore(settings: Settings, request: RescoreRequest) -> RescoreReport:
         return rescore_history(
             db,
             request,
-            load_encoder=lambda: open_encoder(settings.encoder, languages=settings.encoder_languages),
+            load_encoder=lambda: open_encoder(
+                settings.encoder, languages=settings.encoder_languages, setup=settings.encoder_setup
+            ),
             run_id=run_id,
             clock=lambda: datetime.now(UTC),
         )

@@ -79,7 +79,9 @@ def _ask(settings: Settings, text: str, mode: str, filters: Filters) -> Question
         pass  # nothing to search is better said before the encoder loads
     from models.choose import open_encoder  # noqa: PLC0415
 
-    encoder = open_encoder(settings.encoder, languages=settings.encoder_languages)
+    encoder = open_encoder(
+        settings.encoder, languages=settings.encoder_languages, setup=settings.encoder_setup
+    )
     return Question(words, encoder.embed([text])[0].tolist(), encoder.revision, filters)
 
 
