@@ -68,19 +68,23 @@ def serve(  # noqa: PLR0913  click passes every option
     require_feeds(settings, request)
 
     def run_once() -> None:
-        with without_heartbeat():
-            report = monitor_flow(
-                topics=chosen or (),
-                feeds=feeds,
-                baseline=request.baseline,
-                full_text=full_text,
-                data=settings.data,
-            )
+        report = monitor_flow(
+            topics=chosen or (),
+            feeds=feeds,
+            baseline=request.baseline,
+            full_text=full_text,
+            data=settings.data,
+        )
         if report.did_anything:
             click.echo(report.to_line())
 
     stopping = stop_on_signals()
-    with listening(settings, clock=_now) as has_buttons, _answering(settings, metrics_port):
+    # Once for all runs: Prefect reads all its settings anew for it, which takes as long as four of its tasks.
+    with (
+        without_heartbeat(),
+        listening(settings, clock=_now) as has_buttons,
+        _answering(settings, metrics_port),
+    ):
         click.echo(f"Serving{', and listening to buttons' if has_buttons else ''}; stop with Ctrl-C.")
         serve_runs(
             run_once,
