@@ -97,8 +97,8 @@ def test_a_cluster_that_lost_all_its_workers_is_not_waited_for_for_ever(monkeypa
 
     from flows.runners import PrefectCrew
 
-    monkeypatch.setattr("flows.runners._LOOK_EVERY", 0.05)
-    monkeypatch.setattr("flows.runners._PATIENCE", 0.2)
+    monkeypatch.setattr("flows.clusters._LOOK_EVERY", 0.05)
+    monkeypatch.setattr("flows.clusters._PATIENCE", 0.2)
     job = PollJob([], options=DEFAULTS, brakes={}, log_level=logging.INFO)
     with (
         temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
@@ -112,9 +112,9 @@ def test_a_cluster_that_lost_all_its_workers_is_not_waited_for_for_ever(monkeypa
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch, socket_enabled):
     from flows.runners import open_crew
 
-    monkeypatch.setattr("flows.runners._CONNECT", 1)
+    monkeypatch.setattr("flows.clusters._CONNECT", 1)
     with (
         open_crew(load_settings(runner="dask:tcp://127.0.0.1:9")) as crew,
-        pytest.raises(SettingsError, match=r"TOCSIN_RUNNER: no Dask scheduler answers at tcp://127.0.0.1:9"),
+        pytest.raises(SettingsError, match=r"TOCSIN_RUNNER: no Dask cluster answers at tcp://127.0.0.1:9"),
     ):
         crew.slots()
