@@ -20,7 +20,7 @@ PIN_EXTRA := awk '{print} /^sqlalchemy==/{b=1; t=""} b{t=t $$0 "\n"; if ($$0 !~ 
 
 .PHONY: help run test check gate ducklake test-ducklake test-lake-workers test-runners test-share format lock encoder emulator bench bench-ducklake \
 	bench-history bench-latency bench-poll bench-prefect bench-readers bench-rescore bench-runners bench-size bench-topics \
-	simulate-scale prove-delivery prove-publishing screenshots browser clean
+	simulate-scale simulate-shards prove-delivery prove-publishing screenshots browser clean
 
 help: ## Print what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -116,6 +116,9 @@ bench-runners: $(VENV)-dask/.ready ## Print what worker processes cost and give 
 
 simulate-scale: $(VENV)/.dev ## Print workers, storage and money for 1,000 to 1,000,000 feeds, by costs that were measured
 	@$(BIN)/python tests/bench/simulate_scale.py $(ARGS)
+
+simulate-shards: $(VENV)/.dev ## Print how long workers poll by how feeds are cut into shards, in virtual time
+	@$(BIN)/python tests/bench/simulate_shards.py $(ARGS)
 
 test-runners: $(VENV)-dask/.ready ## Run the tests that need Dask and Ray (skipped by `make test`)
 	@$(VENV)-dask/bin/python -m pytest tests/e2e/test_runners.py tests/flows/test_runners.py $(ARGS)

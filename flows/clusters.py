@@ -72,7 +72,8 @@ class Cluster(ABC):
 
     def _not_there(self, error: Exception) -> SettingsError:
         where = f"answers at {self._address}" if self._address else "of its own could be started"
-        return SettingsError(f"TOCSIN_RUNNER: no {self.name} cluster {where} ({type(error).__name__})")
+        said = f"{type(error).__name__}: {str(error)[:200]}"
+        return SettingsError(f"TOCSIN_RUNNER: no {self.name} cluster {where} ({said})")
 
 
 class DaskCluster(Cluster):

@@ -36,7 +36,7 @@ def poll_apart(run: MonitorRun, crew: Crew, batches: Sequence[Batch]) -> Iterato
     """
     display = current_display()
     display.start_step("Polling feeds", sum(len(batch.requests) for batch in batches))
-    waiting, running = deque(batches), deque[tuple["Batch", Pending[PolledShard]]]()
+    waiting, running = deque(batches), deque[tuple[Batch, Pending[PolledShard]]]()
     most = max(crew.slots(), 1) * _AHEAD
     while waiting or running:
         _start(run, crew, waiting, running, most)

@@ -86,7 +86,7 @@ def bench(scratch, chosen):
         farm = stack.enter_context(FeedFarm(scratch / "farm", feeds=chosen.feeds, entries=chosen.entries))
         ways = {"threads": (None, {"TOCSIN_RUNNER": "threads"})}
         for workers in (1, 2):
-            cluster = stack.enter_context(DaskCluster(workers, scratch / f"cluster-{workers}"))
+            cluster = stack.enter_context(DaskCluster(workers, scratch / f"cluster-{workers}", nannies=False))
             for size in chosen.sizes if workers == 2 else [250]:
                 ways[f"{workers}, shards of {size}"] = (cluster, _settings(cluster, size))
         own = {"TOCSIN_RUNNER": "dask", "TOCSIN_WORKERS": "2", "TOCSIN_SHARD_FEEDS": "250"}

@@ -15,24 +15,40 @@ _OBJECT_STORE = 100 * 2**20
 
 
 class DaskCluster:
-    """A scheduler and so many worker processes of one thread; a context that ends them."""
+    """A scheduler and so many worker processes of one thread; a context that ends them.
 
-    def __init__(self, workers, folder, environment=None):
+    With `nannies` they are started as docs/scaling.md says, and again when they are lost.
+    """
+
+    def __init__(self, workers, folder, environment=None, *, nannies=True):
         self._port = free_port()
         self.address = f"tcp://127.0.0.1:{self._port}"
-        self._folder, self._number, self._environment = folder, workers, environment
+        self.access = {}
+        self._folder, self._workers, self._nannies = folder, workers, nannies
+        self._environment = (environment or dict(os.environ)) | {"DASK_DISTRIBUTED__WORKER__DAEMON": "False"}
         self._processes = []
 
     def __enter__(self):
         self._folder.mkdir()
-        self._start("scheduler", "--host", "127.0.0.1", "--port", str(self._port), "--no-dashboard")
-        for _ in range(self._number):
-            plain = ("--no-nanny", "--nthreads", "1", "--no-dashboard", "--memory-limit", "0")
-            self._start("worker", self.address, *plain, "--local-directory", str(self._folder))
+        self._start("scheduler", "--host", "127.0.0.1", "--port", self._port, "--no-dashboard")
+        plain = (
+            "--nthreads",
+            "1",
+            "--no-dashboard",
+            "--memory-limit",
+            "0",
+            "--local-directory",
+            self._folder,
+        )
+        if self._nannies:
+            self._start("worker", self.address, "--nworkers", self._workers, *plain)
+        else:
+            for _ in range(self._workers):
+                self._start("worker", self.address, "--no-nanny", *plain)
         import distributed
 
         with distributed.Client(self.address, timeout=60, set_as_default=False) as client:
-            client.wait_for_workers(self._number, timeout=120)
+            client.wait_for_workers(self._workers, timeout=240)
         return self
 
     def __exit__(self, *_):
@@ -40,7 +56,7 @@ class DaskCluster:
             end(process)
 
     def cpu(self):
-        """Give the CPU seconds of the workers and the scheduler, with those of the processes they ended."""
+        """Give the CPU seconds of scheduler and workers without nannies, with the processes they ended."""
         return sum(_cpu_of(process.pid) for process in self._processes)
 
     def _start(self, what, *arguments):
@@ -91,7 +107,7 @@ class RayCluster:
 def _start_module(command, log, environment):
     with log.open("wb") as file:
         return subprocess.Popen(
-            [sys.executable, "-m", *command],
+            [sys.executable, "-m", *map(str, command)],
             env=environment,
             stdout=file,
             stderr=file,

@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 
 import pytest
+from clusters import DaskCluster, RayCluster
 from papers import ARTICLES, PAPERS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -41,6 +42,24 @@ def test_a_killed_workers_shard_is_done_again_once(runner, run_papers, alone, pa
     assert done.returncode == 0, done.stderr
     assert report["lost_feeds"] == 0
     assert paper.asked.count("/1.xml") == 2
+    assert stored(data) == stored(alone[2])
+
+
+@pytest.fixture
+def cluster(runner, clean_environment, tmp_path):
+    kind = {"dask": DaskCluster, "ray": RayCluster}[runner]
+    with kind(2, tmp_path / "cluster", clean_environment) as running:
+        yield running
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_cluster_at_an_address_does_it_too(runner, cluster, run_papers, alone, papers, stored):
+    paper = papers[2]
+    paper.forget(kills=1)
+    done, report, data = run_papers(f"{runner}:{cluster.address}", **cluster.access)
+    assert done.returncode == 0, done.stderr
+    assert f"crew.started runner={runner} slots=2" in (data / "tocsin.log").read_text()
+    assert (len(paper.killed), paper.asked.count("/1.xml"), report["lost_feeds"]) == (1, 2, 0)
     assert stored(data) == stored(alone[2])
 
 
