@@ -56,19 +56,27 @@ class Cluster(ABC):
 
     @abstractmethod
     def losses(self) -> tuple[type[Exception], ...]:
-        """Name the errors that stand for a job whose workers were lost."""
+        """Name the errors that stand for a job whose workers, or all the cluster, were lost."""
 
     def wait(self, future: PrefectFuture[Any]) -> Any:
         """Wait for a job's answer while there are workers. Raises: WorkerLost, or what the job raised."""
+        try:
+            self._wait_among_workers(future)
+            return future.result()
+        except self.losses() as error:
+            raise self.lost(error) from error
+
+    def lost(self, error: Exception) -> WorkerLost:
+        """Say in one line what one of `losses` said."""
+        said, _, _ = str(error).partition("\n")
+        return WorkerLost(f"{self.name}: {type(error).__name__}: {said}")
+
+    def _wait_among_workers(self, future: PrefectFuture[Any]) -> None:
         alone = 0.0
         while not self.is_done(future, within=_LOOK_EVERY):
             alone = 0.0 if self.slots() else alone + _LOOK_EVERY
             if alone >= _PATIENCE:
                 raise WorkerLost(f"{self.name}: the cluster had no worker for {alone:.0f} s")
-        try:
-            return future.result()
-        except self.losses() as error:
-            raise WorkerLost(f"{self.name}: {type(error).__name__}: {error}") from error
 
     def _not_there(self, error: Exception) -> SettingsError:
         where = f"answers at {self._address}" if self._address else "of its own could be started"
@@ -110,7 +118,9 @@ class DaskCluster(Cluster):
         return bool(future.wrapped_future.done())  # type: ignore[attr-defined]  # a future of Dask
 
     def losses(self) -> tuple[type[Exception], ...]:
-        return (import_module("distributed").scheduler.KilledWorker,)
+        said = import_module("distributed")
+        is_gone = said.client.FutureCancelledError, said.client.ClosedClientError, said.comm.CommClosedError
+        return said.scheduler.KilledWorker, *is_gone  # the scheduler itself
 
 
 class RayCluster(Cluster):

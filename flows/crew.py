@@ -97,7 +97,6 @@ def embed_apart(
         return encoder.embed(texts, progress=progress)
     import numpy as np  # noqa: PLC0415  most runs find nothing new
 
-    crew.slots()
     chosen, languages = run.options.encoder, run.options.encoder_languages
     slices = cut_texts(texts, crew.shard_texts)
     jobs = [crew.embed(EmbedJob(each, encoder=chosen, languages=languages)) for each in slices]

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -18,7 +18,7 @@ from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_se
 from flows.clusters import Cluster, DaskCluster, RayCluster
 from flows.runner_choice import RunnerChoice, choose_runner
 from flows.shard_work import EmbeddedTexts, EmbedJob, Pending, PolledShard, PollJob, embed_texts, poll_shard
-from tocsin.errors import SettingsError
+from tocsin.errors import SettingsError, WorkerLost
 from tocsin.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,10 @@ class PrefectCrew:
                 future: PrefectFuture[Any] = cluster.runner.submit(made(work), {"job": job})
                 return future
 
-        return _Submitted(self._context.run(submit), cluster)
+        try:
+            return _Submitted(self._context.run(submit), cluster)
+        except cluster.losses() as error:
+            return _Refused(cluster.lost(error))
 
 
 class _Submitted(Generic[Answer]):
@@ -108,6 +111,16 @@ class _Submitted(Generic[Answer]):
     def result(self) -> Answer:
         answer: Answer = self._cluster.wait(self._future)
         return answer
+
+
+class _Refused:
+    """A job that a cluster did not even take, since all of it is gone."""
+
+    def __init__(self, error: WorkerLost) -> None:
+        self._error = error
+
+    def result(self) -> NoReturn:
+        raise self._error
 
 
 @contextmanager

@@ -55,6 +55,11 @@ class DaskCluster:
         for process in reversed(self._processes):
             end(process)
 
+    @property
+    def scheduler(self):
+        """The scheduler's process id."""
+        return self._processes[0].pid
+
     def cpu(self):
         """Give the CPU seconds of scheduler and workers without nannies, with the processes they ended."""
         return sum(_cpu_of(process.pid) for process in self._processes)

@@ -49,12 +49,12 @@ class Paper(ThreadingHTTPServer):
     def urls(self):
         return [f"http://127.0.0.1:{self.server_port}{path}" for path in self.bodies]
 
-    def forget(self, *, kills=0):
-        """Begin again: nothing was asked, and so many are still to be killed."""
-        self.asked, self.killed, self.kills = [], [], kills
+    def forget(self, *, kills=0, victim=None):
+        """Begin again: nothing was asked, and so many are still to be killed, or `victim` in their place."""
+        self.asked, self.killed, self.kills, self.victim = [], [], kills, victim
 
     def kill_who_asks(self, port):
-        owner = _process_of(port)
+        owner = self.victim or _process_of(port)
         self.killed.append((owner, Path(f"/proc/{owner}/cmdline").read_bytes()))
         os.kill(owner, signal.SIGKILL)
 

@@ -63,6 +63,21 @@ def test_a_cluster_at_an_address_does_it_too(runner, cluster, run_papers, alone,
     assert stored(data) == stored(alone[2])
 
 
+@pytest.mark.parametrize("runner", [pytest.param("dask", marks=needs("dask"))])
+def test_a_scheduler_that_is_gone_leaves_its_shards_for_the_next_run(
+    cluster, run_papers, alone, papers, stored
+):
+    paper = papers[2]
+    paper.forget(kills=1, victim=cluster.scheduler)
+    done, report, data = run_papers(f"dask:{cluster.address}")
+    assert len(paper.killed) == 1
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
+    assert report["lost_feeds"] >= 2
+    assert report["fetched"] + report["failed"] + report["lost_feeds"] == 2 * PAPERS + 2
+    assert run_papers("threads", data)[0].returncode == 0
+    assert stored(data)["articles"] == stored(alone[2])["articles"]
+
+
 @pytest.mark.parametrize("runner", RUNNERS)
 def test_a_shard_that_kills_twice_is_left_for_the_next_run(runner, run_papers, alone, papers, stored):
     paper = papers[2]
