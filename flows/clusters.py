@@ -85,6 +85,8 @@ class Cluster(ABC):
 
 
 class DaskCluster(Cluster):
+    """Dask: its scheduler at an address, or worker processes of our own."""
+
     name = "Dask"
 
     @contextmanager
@@ -119,11 +121,13 @@ class DaskCluster(Cluster):
 
     def losses(self) -> tuple[type[Exception], ...]:
         said = import_module("distributed")
-        is_gone = said.client.FutureCancelledError, said.client.ClosedClientError, said.comm.CommClosedError
-        return said.scheduler.KilledWorker, *is_gone  # the scheduler itself
+        gone = said.client.FutureCancelledError, said.client.ClosedClientError, said.comm.CommClosedError
+        return said.scheduler.KilledWorker, *gone  # the scheduler itself
 
 
 class RayCluster(Cluster):
+    """Ray: its head at an address, or one of our own."""
+
     name = "Ray"
 
     @contextmanager
