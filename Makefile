@@ -10,6 +10,7 @@ FEEDS ?=
 ARGS ?=
 # Folder with the labelled news that the gate measures on; it is not part of the repository.
 EVAL ?= ../shared/eval
+DASK := "prefect-dask==0.3.7" "distributed==2026.8.0" "dask==2026.8.0"
 UV_LOCK := $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate --native-tls --upgrade
 
@@ -17,9 +18,9 @@ UV_LOCK := $(VENV)-lock/bin/uv pip compile pyproject.toml --quiet --universal --
 PIN_EXTRA := awk '{print} /^sqlalchemy==/{b=1; t=""} b{t=t $$0 "\n"; if ($$0 !~ /\\$$/){ \
 	sub(/^sqlalchemy/, "sqlalchemy[asyncio]", t); printf "%s", t; b=0}}'
 
-.PHONY: help run test check gate ducklake test-ducklake test-runners test-share format lock encoder emulator bench bench-ducklake \
+.PHONY: help run test check gate ducklake test-ducklake test-lake-workers test-runners test-share format lock encoder emulator bench bench-ducklake \
 	bench-history bench-latency bench-poll bench-prefect bench-readers bench-rescore bench-runners bench-size bench-topics \
-	simulate-scale prove-delivery prove-publishing screenshots browser clean
+	simulate-scale simulate-shards prove-delivery prove-publishing screenshots browser clean
 
 help: ## Print what each target does
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -116,8 +117,14 @@ bench-runners: $(VENV)-dask/.ready ## Print what worker processes cost and give 
 simulate-scale: $(VENV)/.dev ## Print workers, storage and money for 1,000 to 1,000,000 feeds, by costs that were measured
 	@$(BIN)/python tests/bench/simulate_scale.py $(ARGS)
 
-test-runners: $(VENV)-dask/.ready ## Run the tests that need Dask (skipped by `make test`)
+simulate-shards: $(VENV)/.dev ## Print how long workers poll by how feeds are cut into shards, in virtual time
+	@$(BIN)/python tests/bench/simulate_shards.py $(ARGS)
+
+test-runners: $(VENV)-dask/.ready ## Run the tests that need Dask and Ray (skipped by `make test`)
 	@$(VENV)-dask/bin/python -m pytest tests/e2e/test_runners.py tests/flows/test_runners.py $(ARGS)
+
+test-lake-workers: $(VENV)-ducklake/.workers ## Run `monitor` with workers, Postgres and S3 against one machine (TOCSIN_TEST_POSTGRES as above)
+	@$(VENV)-ducklake/bin/python -m pytest tests/e2e/test_lake_workers.py $(ARGS)
 
 prove-delivery: $(VENV)/.dev emulator ## Count alerts lost or doubled while network and process fail (needs npm; about 20 minutes)
 	@$(BIN)/python tests/bench/prove_delivery.py $(ARGS)
@@ -156,6 +163,10 @@ $(VENV)-ducklake/.ready: requirements-dev.lock pyproject.toml
 	@$(VENV)-ducklake/bin/python -m pip --quiet install --no-deps --no-build-isolation --editable .
 	@touch $@
 
+$(VENV)-ducklake/.workers: $(VENV)-ducklake/.ready
+	@$(VENV)-ducklake/bin/python -m pip --quiet install $(DASK) "moto[server,s3]==5.2.5"
+	@touch $@
+
 $(VENV)-torch/.ready: requirements-dev.lock pyproject.toml
 	@test -x $(VENV)-torch/bin/python || $(PYTHON) -m venv $(VENV)-torch
 	@$(VENV)-torch/bin/python -m pip --quiet install --require-hashes -r requirements-dev.lock
@@ -167,7 +178,7 @@ $(VENV)-torch/.ready: requirements-dev.lock pyproject.toml
 $(VENV)-dask/.ready: requirements-dev.lock pyproject.toml
 	@test -x $(VENV)-dask/bin/python || $(PYTHON) -m venv $(VENV)-dask
 	@$(VENV)-dask/bin/python -m pip --quiet install --require-hashes -r requirements-dev.lock
-	@$(VENV)-dask/bin/python -m pip --quiet install "prefect-dask==0.3.7" "distributed==2026.8.0" "dask==2026.8.0"
+	@$(VENV)-dask/bin/python -m pip --quiet install $(DASK) "prefect-ray==0.6.0" "ray==2.60.0"
 	@$(VENV)-dask/bin/python -m pip --quiet install --no-deps --no-build-isolation --editable .
 	@touch $@
 

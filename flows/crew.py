@@ -36,7 +36,7 @@ def poll_apart(run: MonitorRun, crew: Crew, batches: Sequence[Batch]) -> Iterato
     """
     display = current_display()
     display.start_step("Polling feeds", sum(len(batch.requests) for batch in batches))
-    waiting, running = deque(batches), deque[tuple["Batch", Pending[PolledShard]]]()
+    waiting, running = deque(batches), deque[tuple[Batch, Pending[PolledShard]]]()
     most = max(crew.slots(), 1) * _AHEAD
     while waiting or running:
         _start(run, crew, waiting, running, most)
@@ -97,7 +97,6 @@ def embed_apart(
         return encoder.embed(texts, progress=progress)
     import numpy as np  # noqa: PLC0415  most runs find nothing new
 
-    crew.slots()
     slices = cut_texts(texts, crew.shard_texts)
     jobs = [crew.embed(_embed_job(run, each)) for each in slices]
     parts: list[Vectors] = []

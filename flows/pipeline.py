@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from flows.crew import poll_apart
@@ -39,6 +39,8 @@ Step = Callable[..., Any]
 
 # Feeds polled, judged and stored together: bounds memory, and what a killed run has to do again.
 BATCH_SIZE = 250
+# Every feed is polled within a day; older fetches need not be read to know how long each takes.
+_MEASURED_WITHIN = timedelta(days=2)
 
 
 def run_steps(run: MonitorRun, *, wrap: Callable[[Step], Step] = lambda step: step) -> None:
@@ -81,14 +83,16 @@ def begin_run(run: MonitorRun) -> list[Batch]:
     run.report.feeds = len(run.options.feeds)
     run.report.not_due = run.report.feeds - len(requests)
     log.info("run.started feeds=%d due=%d topics=%d", run.report.feeds, len(requests), len(run.topics))
-    return _cut_batches(run, requests)
+    return _cut_batches(run, requests, now)
 
 
-def _cut_batches(run: MonitorRun, requests: Sequence[tuple[Feed, FeedState]]) -> list[Batch]:
+def _cut_batches(run: MonitorRun, requests: Sequence[tuple[Feed, FeedState]], now: datetime) -> list[Batch]:
     """Cut the due feeds for a crew by host; so few that one shard holds them are not worth asking it."""
     if run.crew is None or len(requests) <= run.crew.shard_feeds:
         return [Batch(requests[at : at + BATCH_SIZE]) for at in range(0, len(requests), BATCH_SIZE)]
-    shards = cut_shards(requests, size=run.crew.shard_feeds, options=run.options.poll)
+    with run.report.timing("begin"), run.db.read() as con:
+        measured = feeds.last_seconds(con, [feed.url for feed, _ in requests], since=now - _MEASURED_WITHIN)
+    shards = cut_shards(requests, size=run.crew.shard_feeds, options=run.options.poll, measured=measured)
     return [Batch(shard.requests, lane=shard.lane) for shard in shards]
 
 

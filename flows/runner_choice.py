@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from tocsin.errors import SettingsError
 from tocsin.settings import Settings
@@ -32,8 +32,12 @@ class RunnerChoice:
         """Tell whether its workers may be on other machines."""
         if self.address is None:
             return False
-        parts = urlsplit(self.address if "//" in self.address else f"//{self.address}")
-        return parts.hostname not in {"localhost", "127.0.0.1", "::1"}
+        return split_address(self.address).hostname not in {"localhost", "127.0.0.1", "::1"}
+
+
+def split_address(address: str) -> SplitResult:
+    """Take an address apart, with or without a scheme."""
+    return urlsplit(address if "//" in address else f"//{address}")
 
 
 def choose_runner(settings: Settings) -> RunnerChoice:

@@ -1,4 +1,4 @@
-"""Prefect's task runners as a run's crew: Dask or Ray, by setting; loaded and started when first needed."""
+"""A run's crew: workers of Dask or Ray, by setting, whose jobs are tasks of Prefect."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
-from importlib import import_module
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.futures import PrefectFuture
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
-from prefect.task_runners import TaskRunner
 
+from flows.clusters import Cluster, DaskCluster, RayCluster
 from flows.runner_choice import RunnerChoice, choose_runner
 from flows.shard_work import EmbeddedTexts, EmbedJob, Pending, PolledShard, PollJob, embed_texts, poll_shard
 from tocsin.errors import SettingsError, WorkerLost
@@ -25,17 +24,6 @@ from tocsin.settings import Settings
 log = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
-
-# A job that lost its worker is done once more, by the runner itself, which knows of it first.
-_REPEATS = 1
-_OWN_CLUSTER = {
-    "distributed.scheduler.allowed-failures": _REPEATS,
-    "distributed.worker.daemon": False,  # large bodies are parsed in processes that a worker starts
-}
-# How long a Dask scheduler may be without any worker while we wait for an answer, and how often we look.
-_PATIENCE = 120.0
-_LOOK_EVERY = 15.0
-_CONNECT = 30
 
 
 @contextmanager
@@ -67,7 +55,7 @@ class PrefectCrew:
         self.shard_texts = shard_texts
         self._chosen = chosen
         self._workers = workers
-        self._backend: _Dask | _Ray | None = None
+        self._cluster: Cluster | None = None
         self._stack = ExitStack()
         # Prefect sends its context along, and within a step's task that holds the run and its database.
         self._context = copy_context()
@@ -77,7 +65,7 @@ class PrefectCrew:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
-        self._backend = None
+        self._cluster = None
 
     def slots(self) -> int:
         """Say how many jobs are done at the same time. Raises: SettingsError if no cluster answers."""
@@ -91,140 +79,48 @@ class PrefectCrew:
         """Start embedding a slice of texts as a task of Prefect."""
         return self._submit(embed_texts, job)
 
-    def _open(self) -> _Dask | _Ray:
-        if self._backend is None:
-            kind = _Dask if self._chosen.kind == "dask" else _Ray
-            backend = kind(self._chosen.address, self._workers)
-            self._stack.enter_context(backend.opened())
-            self._backend = backend
-            log.info("crew.started runner=%s slots=%d", self._chosen.kind, backend.slots())
-        return self._backend
+    def _open(self) -> Cluster:
+        if self._cluster is None:
+            kind = DaskCluster if self._chosen.kind == "dask" else RayCluster
+            cluster = kind(self._chosen.address, self._workers)
+            self._stack.enter_context(cluster.opened())
+            self._cluster = cluster
+            log.info("crew.started runner=%s slots=%d", self._chosen.kind, cluster.slots())
+        return self._cluster
 
     def _submit(self, work: Callable[[Any], Answer], job: object) -> Pending[Answer]:
-        backend = self._open()
+        cluster = self._open()
         made = task(name=work.__name__, description=work.__doc__, cache_policy=NO_CACHE, persist_result=False)
 
         def submit() -> PrefectFuture[Any]:
-            with _reporting_to_our_server(), backend.repeating():
-                future: PrefectFuture[Any] = backend.runner.submit(made(work), {"job": job})
+            with _reporting_to_our_server(), cluster.repeating():
+                future: PrefectFuture[Any] = cluster.runner.submit(made(work), {"job": job})
                 return future
 
-        return _Submitted(self._context.run(submit), backend)
+        try:
+            return _Submitted(self._context.run(submit), cluster)
+        except cluster.losses() as error:
+            return _Refused(cluster.lost(error))
 
 
 class _Submitted(Generic[Answer]):
-    def __init__(self, future: PrefectFuture[Any], backend: _Dask | _Ray) -> None:
+    def __init__(self, future: PrefectFuture[Any], cluster: Cluster) -> None:
         self._future = future
-        self._backend = backend
+        self._cluster = cluster
 
     def result(self) -> Answer:
-        answer: Answer = self._backend.wait(self._future)
+        answer: Answer = self._cluster.wait(self._future)
         return answer
 
 
-class _Dask:
-    """A Dask cluster: a scheduler at an address, or worker processes of our own, one slot each."""
+class _Refused:
+    """A job that a cluster did not even take, since all of it is gone."""
 
-    runner: TaskRunner[Any]
+    def __init__(self, error: WorkerLost) -> None:
+        self._error = error
 
-    def __init__(self, address: str | None, workers: int) -> None:
-        self._address = address
-        self._workers = workers
-
-    @contextmanager
-    def opened(self) -> Iterator[None]:
-        runners, dask = import_module("prefect_dask"), import_module("dask")
-        own = {
-            "n_workers": self._workers,
-            "threads_per_worker": 1,
-            "dashboard_address": None,
-            "silence_logs": logging.CRITICAL,
-        }
-        if self._address:
-            self.runner = runners.DaskTaskRunner(address=self._address, client_kwargs={"timeout": _CONNECT})
-        else:
-            self.runner = runners.DaskTaskRunner(cluster_kwargs=own)
-        with dask.config.set(_OWN_CLUSTER), self.runner:
-            self._connect()
-            yield
-
-    def slots(self) -> int:
-        return sum(self._threads().values())
-
-    def repeating(self) -> ExitStack:
-        return ExitStack()  # a cluster of our own was told when it started; another has its own rule
-
-    def wait(self, future: PrefectFuture[Any]) -> Any:
-        killed = import_module("distributed").scheduler.KilledWorker
-        alone = 0.0
-        while True:
-            try:
-                return future.result(timeout=_LOOK_EVERY)
-            except killed as error:
-                raise WorkerLost(f"Dask: {error}") from error
-            except TimeoutError as error:
-                if future.wrapped_future.done():  # type: ignore[attr-defined]  # a future of Dask
-                    return future.result()  # the job's own, or it was done this moment
-                alone = 0.0 if self._threads() else alone + _LOOK_EVERY
-                if alone >= _PATIENCE:
-                    raise WorkerLost(f"Dask: the scheduler had no worker for {alone:.0f} s") from error
-
-    def _threads(self) -> dict[str, int]:
-        threads: dict[str, int] = self.runner.client.nthreads()  # type: ignore[attr-defined]  # Dask's runner
-        return threads
-
-    def _connect(self) -> None:
-        try:
-            self._threads()
-        except OSError as error:
-            raise SettingsError(
-                f"TOCSIN_RUNNER: no Dask scheduler answers at {self._address} ({type(error).__name__})"
-            ) from error
-
-
-class _Ray:
-    """A Ray cluster: one at an address, or one of our own with so many slots."""
-
-    runner: TaskRunner[Any]
-
-    def __init__(self, address: str | None, workers: int) -> None:
-        self._address = address
-        self._workers = workers
-
-    @contextmanager
-    def opened(self) -> Iterator[None]:
-        runners = import_module("prefect_ray")
-        quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-        own = quiet | {"num_cpus": self._workers, "include_dashboard": False}
-        self.runner = runners.RayTaskRunner(
-            address=self._address, init_kwargs=quiet if self._address else own
-        )
-        try:
-            self.runner.__enter__()
-        except ConnectionError as error:
-            raise SettingsError(f"TOCSIN_RUNNER: no Ray cluster answers at {self._address}") from error
-        try:
-            yield
-        finally:
-            self.runner.__exit__(None, None, None)
-
-    def slots(self) -> int:
-        return int(import_module("ray").cluster_resources().get("CPU", 0))
-
-    def repeating(self) -> Any:
-        return import_module("prefect_ray.context").remote_options(max_retries=_REPEATS)
-
-    def wait(self, future: PrefectFuture[Any]) -> Any:
-        said = import_module("ray").exceptions
-        try:
-            return future.result()
-        except (
-            said.WorkerCrashedError,
-            said.NodeDiedError,
-            said.ObjectLostError,
-            said.OutOfMemoryError,
-        ) as error:
-            raise WorkerLost(f"Ray: {type(error).__name__}") from error
+    def result(self) -> NoReturn:
+        raise self._error
 
 
 @contextmanager

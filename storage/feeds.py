@@ -151,6 +151,22 @@ def record_fetches(
         )
 
 
+def last_seconds(con: duckdb.DuckDBPyConnection, urls: Iterable[str], *, since: datetime) -> dict[str, float]:
+    """Give how long the last exchange with each feed took, in seconds; not of feeds without one since then.
+
+    A feed that was left alone, as its host asked us to stop, had no exchange.
+    """
+    with incoming(con, build_column("feed_url", TEXT, list(dict.fromkeys(urls)))):
+        rows = con.execute(
+            """
+            SELECT feed_url, arg_max(seconds, fetched_at) FROM fetches SEMI JOIN incoming USING (feed_url)
+            WHERE fetched_at >= ? AND seconds > 0 GROUP BY feed_url
+            """,
+            [since],
+        ).fetchall()
+    return dict(rows)
+
+
 def record_warnings(
     con: duckdb.DuckDBPyConnection, run_id: str, warnings: Iterable[FeedWarning], now: datetime
 ) -> list[FeedWarning]:

@@ -12,14 +12,11 @@ import argparse
 import json
 import os
 import resource
-import signal
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,7 +24,6 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "bench"), str(ROOT / "tests" / "e2e")]
 
 POLLS = {"all 304": 0.0, "all changed": 1.0}
-TICK = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -43,51 +39,6 @@ class Taken:
     articles: int
     shards: int
     seconds: dict
-
-
-class Cluster:
-    """A Dask scheduler and so many worker processes of one thread; a context that ends them."""
-
-    def __init__(self, workers, folder):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.address = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
-        self._folder, self._number, self._processes = folder, workers, []
-
-    def __enter__(self):
-        self._folder.mkdir()
-        port = self.address.rpartition(":")[2]
-        self._start("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
-        for _ in range(self._number):
-            plain = ("--no-nanny", "--nthreads", "1", "--no-dashboard", "--memory-limit", "0")
-            self._start("worker", self.address, *plain, "--local-directory", str(self._folder))
-        import distributed
-
-        with distributed.Client(self.address, timeout=60, set_as_default=False) as client:
-            client.wait_for_workers(self._number, timeout=120)
-        return self
-
-    def __exit__(self, *_):
-        for process in reversed(self._processes):
-            process.send_signal(signal.SIGTERM)
-        for process in self._processes:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=20)
-            process.kill()
-
-    def cpu(self):
-        """Give the CPU seconds of the workers and the scheduler, with those of the processes they ended."""
-        return sum(_cpu_of(process.pid) for process in self._processes)
-
-    def _start(self, what, *arguments):
-        command = [sys.executable, "-m", "distributed.cli.dask_" + what, *arguments]
-        with (self._folder / f"{what}{len(self._processes)}.txt").open("wb") as log:
-            self._processes.append(subprocess.Popen(command, stdout=log, stderr=log))
-
-
-def _cpu_of(pid):
-    numbers = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, numbers[11:15])) / TICK
 
 
 def _own_cpu():
@@ -114,6 +65,7 @@ def main():
 
 def bench(scratch, chosen):
     """Start the server, the clusters and the farm, and take rounds."""
+    from clusters import DaskCluster
     from feed_farm import FeedFarm
     from prefect_server import PrefectServer
 
@@ -134,7 +86,7 @@ def bench(scratch, chosen):
         farm = stack.enter_context(FeedFarm(scratch / "farm", feeds=chosen.feeds, entries=chosen.entries))
         ways = {"threads": (None, {"TOCSIN_RUNNER": "threads"})}
         for workers in (1, 2):
-            cluster = stack.enter_context(Cluster(workers, scratch / f"cluster-{workers}"))
+            cluster = stack.enter_context(DaskCluster(workers, scratch / f"cluster-{workers}", nannies=False))
             for size in chosen.sizes if workers == 2 else [250]:
                 ways[f"{workers}, shards of {size}"] = (cluster, _settings(cluster, size))
         own = {"TOCSIN_RUNNER": "dask", "TOCSIN_WORKERS": "2", "TOCSIN_SHARD_FEEDS": "250"}

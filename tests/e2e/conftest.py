@@ -7,7 +7,9 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ import yaml
 from flows.newsroom import FOLDER, Newsroom
 
 sys.path.insert(0, str(Path(__file__).parent))
+from papers import COLUMNS, PAPERS, Paper
 from prefect_server import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -65,8 +68,8 @@ def run_tocsin(clean_environment, tmp_path_factory):
 def ask(run_tocsin):
     """Return a function that asks the database of a data folder, published or not; rows as dicts."""
 
-    def ask_history(data, query):
-        done = run_tocsin("sql", query, "--json", "--live", "--data", data)
+    def ask_history(data, query, **environment):
+        done = run_tocsin("sql", query, "--json", "--live", "--data", data, **environment)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -106,6 +109,67 @@ def prefect_server(clean_environment, tmp_path_factory):
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def papers():
+    """Four hosts with two feeds each."""
+    published = format_datetime(datetime.now(UTC).replace(microsecond=0), usegmt=True)
+    with ExitStack() as stack:
+        made = [Paper(number, published) for number in range(PAPERS)]
+        for paper in made:
+            stack.callback(paper.server_close)
+            stack.callback(paper.shutdown)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def run_papers(run_tocsin, prefect_server, papers, few_topics, tmp_path_factory):
+    """Return a function that polls them with a task runner and gives the result, its report and a folder."""
+
+    def run(runner, data=None, **environment):
+        data = data or tmp_path_factory.mktemp("run") / "data"
+        feeds = [url for paper in papers for url in paper.urls]
+        refused = ["http://127.0.0.2:9/private.xml", f"http://127.0.0.1:{papers[0].server_port}/none.xml"]
+        done = run_tocsin(
+            "monitor",
+            "--json",
+            "--now",
+            "--no-baseline",
+            *("--data", data, "--topics", few_topics),
+            *(part for url in [*feeds, *refused] for part in ("--feeds", url)),
+            timeout=400,
+            PREFECT_API_URL=prefect_server,
+            TOCSIN_ALLOW_NETWORKS="127.0.0.1/32",
+            TOCSIN_RUNNER=runner,
+            TOCSIN_WORKERS="2",
+            TOCSIN_SHARD_FEEDS="3",
+            TOCSIN_SHARD_TEXTS="64",
+            **environment,
+        )
+        assert done.stdout, done.stderr
+        return done, json.loads(done.stdout.splitlines()[-1]), data
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def alone(run_papers):
+    """A run without workers, on a file."""
+    return run_papers("threads")
+
+
+@pytest.fixture(scope="session")
+def stored(ask):
+    """Return a function that gives all that a run stored, by table."""
+
+    def all_stored(data, **environment):
+        return {
+            table: ask(data, f"SELECT {columns} FROM {table} ORDER BY ALL", **environment)
+            for table, columns in COLUMNS.items()
+        }
+
+    return all_stored
 
 
 def wait_until_healthy(url, process, log):

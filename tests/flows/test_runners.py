@@ -86,19 +86,19 @@ def test_workers_elsewhere_need_a_prefect_server_that_they_reach():
         pass
 
 
-needs_dask = pytest.mark.skipif(
-    importlib.util.find_spec("prefect_dask") is None, reason='needs pip install "tocsin[dask]"'
-)
+def needs(runner):
+    is_absent = importlib.util.find_spec(f"prefect_{runner}") is None
+    return pytest.mark.skipif(is_absent, reason=f'needs pip install "tocsin[{runner}]"')
 
 
-@needs_dask
+@needs("dask")
 def test_a_cluster_that_lost_all_its_workers_is_not_waited_for_for_ever(monkeypatch, socket_enabled):
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     from flows.runners import PrefectCrew
 
-    monkeypatch.setattr("flows.runners._LOOK_EVERY", 0.05)
-    monkeypatch.setattr("flows.runners._PATIENCE", 0.2)
+    monkeypatch.setattr("flows.clusters._LOOK_EVERY", 0.05)
+    monkeypatch.setattr("flows.clusters._PATIENCE", 0.2)
     job = PollJob([], options=DEFAULTS, brakes={}, log_level=logging.INFO)
     with (
         temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
@@ -108,13 +108,29 @@ def test_a_cluster_that_lost_all_its_workers_is_not_waited_for_for_ever(monkeypa
         crew.poll(job).result()
 
 
-@needs_dask
-def test_a_scheduler_that_does_not_answer_is_named(monkeypatch, socket_enabled):
+@pytest.mark.parametrize(
+    ("runner", "address"),
+    [
+        pytest.param(runner, address, marks=needs(runner))
+        for runner, address in [
+            ("dask", "tcp://127.0.0.1:9"),
+            ("dask", "nonsense"),
+            ("ray", "127.0.0.1:9"),
+            ("ray", "ray://127.0.0.1:9"),
+            ("ray", "nonsense:"),
+        ]
+    ],
+)
+def test_a_cluster_that_does_not_answer_is_named(runner, address, monkeypatch, socket_enabled):
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
     from flows.runners import open_crew
 
-    monkeypatch.setattr("flows.runners._CONNECT", 1)
+    monkeypatch.setattr("flows.clusters._CONNECT", 1)
+    said = f"TOCSIN_RUNNER: no {runner.title()} cluster answers at {address} "
     with (
-        open_crew(load_settings(runner="dask:tcp://127.0.0.1:9")) as crew,
-        pytest.raises(SettingsError, match=r"TOCSIN_RUNNER: no Dask scheduler answers at tcp://127.0.0.1:9"),
+        temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}),
+        open_crew(load_settings(runner=f"{runner}:{address}")) as crew,
+        pytest.raises(SettingsError, match=said),
     ):
         crew.slots()

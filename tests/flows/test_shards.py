@@ -64,7 +64,7 @@ def test_shards_of_one_host_lie_as_far_apart_as_can_be():
     shards = cut_shards(requests, size=2)
     big = [number for number, shard in enumerate(shards) if hosts_of(shard) == {"big.example"}]
     assert len(shards) == 7
-    assert big == [4, 5, 6]
+    assert big == [0, 3, 5]
 
 
 def test_a_feed_that_moved_goes_with_the_host_that_is_asked():
@@ -80,24 +80,34 @@ def test_a_feed_that_moved_goes_with_the_host_that_is_asked():
     }
 
 
-def test_hosts_that_will_keep_us_waiting_are_spread_over_the_shards():
-    requests = [each for n in range(8) for each in feeds_of(f"h{n}.example", 5, failures=3 if n < 4 else 0)]
+def test_hosts_that_will_keep_us_waiting_wait_together_and_first():
+    requests = [each for n in range(8) for each in feeds_of(f"h{n}.example", 5, failures=3 * (n % 2))]
     shards = cut_shards(requests, size=10)
     slow = [sum(bool(state.failures) for _, state in shard.requests) for shard in shards]
-    assert slow == [5, 5, 5, 5]
+    assert slow == [10, 10, 0, 0]
 
 
-def test_what_is_known_of_durations_goes_before_what_is_guessed():
-    requests = [each for n in range(4) for each in feeds_of(f"h{n}.example", 5)]
-    slow = {"h0.example", "h1.example"}
-    shards = cut_shards(requests, size=10, expect=lambda state: 9.0 if host_key(state.url) in slow else 0.1)
-    assert [len(hosts_of(shard) & slow) for shard in shards] == [1, 1]
+def test_hosts_of_many_feeds_are_with_their_like_as_each_feed_waits_for_the_one_before():
+    requests = [each for n, count in enumerate((1, 5) * 4) for each in feeds_of(f"h{n}.example", count)]
+    shards = cut_shards(requests, size=10)
+    assert [len(hosts_of(shard)) for shard in shards] == [2, 2, 4]
 
 
-def test_a_feed_that_fails_is_expected_to_take_as_long_as_it_may():
-    url = "https://h.example/f"
-    assert expect_seconds(FeedState(url, failures=1), PollOptions(read_seconds=15)) == 15
-    assert expect_seconds(FeedState(url)) < 1
+def test_durations_that_were_measured_go_before_guesses():
+    requests = [each for n in range(4) for each in feeds_of(f"h{n}.example", 5, failures=n // 3)]
+    measured = {state.url: 9.0 if "h1" in state.url or "h2" in state.url else 0.1 for _, state in requests}
+    shards = cut_shards(requests, size=10, measured=measured)
+    assert [hosts_of(shard) for shard in shards] == [
+        {"h1.example", "h2.example"},
+        {"h0.example", "h3.example"},
+    ]
+
+
+def test_a_feed_without_a_measure_is_expected_to_take_as_long_as_it_may_only_if_it_fails():
+    url, options = "https://h.example/f", PollOptions(read_seconds=15)
+    assert expect_seconds(FeedState(url, failures=1), options, {}) == 15
+    assert expect_seconds(FeedState(url, failures=1), options, {url: 0.2}) == 0.2
+    assert expect_seconds(FeedState(url), options, {}) < 1
 
 
 @given(st.lists(st.text(max_size=3), max_size=20), st.integers(1, 6))

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.feeds import load_states, record_fetches, record_warnings, save_feeds, save_states
+from storage.feeds import (
+    last_seconds,
+    load_states,
+    record_fetches,
+    record_warnings,
+    save_feeds,
+    save_states,
+)
 from tocsin.types import (
     Entry,
     Exchange,
@@ -133,6 +140,24 @@ def test_each_outcome_is_recorded_with_its_facts(con, now, polled):
         "SELECT run_id, fetched_at, final_url, received_bytes, seconds FROM fetches WHERE feed_url = 'new'"
     ).fetchall()
     assert facts == [("run", now, "new?final", 1234, 0.5)]
+
+
+def test_the_last_exchange_with_a_feed_says_how_long_it_takes(con, now):
+    def record(url, hours, seconds):
+        exchange = Exchange(url, url, now + timedelta(hours=hours), seconds, 304, 0)
+        record_fetches(con, f"run {hours}", [Polled(Feed(url), NotModified(exchange))], {})
+
+    for url, hours, seconds in [
+        ("a", 0, 9.0),
+        ("a", 1, 2.0),
+        ("b", 0, 3.0),
+        ("b", 1, 0.0),
+        ("old", -30, 4.0),
+    ]:
+        record(url, hours, seconds)
+    found = last_seconds(con, ["a", "b", "old", "new", "a"], since=now - timedelta(hours=1))
+    assert found == {"a": 2.0, "b": 3.0}
+    assert last_seconds(con, ["b"], since=now - timedelta(hours=1)) == {"b": 3.0}
 
 
 def test_recording_a_run_again_adds_nothing(con, polled):
