@@ -21,6 +21,30 @@ import pytest
 hypothesis.settings.register_profile("tocsin", deadline=None)
 hypothesis.settings.load_profile("tocsin")
 
+ON_DUCKLAKE = os.environ.get("TOCSIN_TEST_STORAGE") == "ducklake"  # docs/ducklake.md
+# These say themselves where their histories lie.
+PLACED = ("tests/storage/", "test_ducklake", "test_place.py")
+sys.path.insert(0, str(Path(__file__).parent / "on_ducklake"))
+from lake_instead import SWITCH, RedirectAtImport
+
+if ON_DUCKLAKE:
+    sys.meta_path.insert(0, RedirectAtImport)
+
+
+def pytest_collection_modifyitems(items):
+    """Leave out, on DuckLake, what is about the file: the marker says why."""
+    for item in items:
+        if ON_DUCKLAKE and (about := item.get_closest_marker("duckdb_file")):
+            item.add_marker(pytest.mark.skip(reason=f"about the DuckDB file: {about.args[0]}"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Have the histories of other tests lie in DuckLake, also those of fixtures for several tests."""
+    if ON_DUCKLAKE:
+        SWITCH.turn(not any(part in item.path.as_posix() for part in PLACED))
+
+
 EMULATOR = Path(__file__).parent / "emulator" / "node_modules" / ".bin" / "emulate"
 APP_SCOPES = (
     "chat:write",

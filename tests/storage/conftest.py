@@ -68,13 +68,6 @@ def now() -> datetime:
     return NOW
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out, on DuckLake, what is about the file: the marker says why."""
-    for item in items:
-        if ON_DUCKLAKE and (about := item.get_closest_marker("duckdb_file")):
-            item.add_marker(pytest.mark.skip(reason=f"about the DuckDB file: {about.args[0]}"))
-
-
 def make_lake(folder: Path, lake: Path) -> Path:
     """Bind a data folder to a DuckLake with a SQLite catalog; give the path of its history."""
     bind_lake(folder, LakeAddress("sqlite", str(lake / "catalog.sqlite"), str(lake / "parquet")))
