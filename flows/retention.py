@@ -90,17 +90,19 @@ def prune_history(
     report.removed, report.texts = pruned.removed, pruned.texts
     if not dry_run:
         _give_back(db, report)
-        with db.write() as con:
-            runs.finish_run(con, run_id, "completed", report=report.to_dict(), now=now)
+        said = report.to_dict()
+        db.change(lambda con: runs.finish_run(con, run_id, "completed", report=said, now=now))
         _publish(db, report, now)
     report.bytes_after = db.require_path().stat().st_size
     return report
 
 
 def _prune(db: Database, order: PruneOrder, run_id: str, now: datetime) -> Pruned:
-    with db.write() as con:
+    def remove(con: Any) -> Pruned:
         runs.start_run(con, run_id, FLOW, now=now)
         return prune(con, order)
+
+    return db.change(remove)
 
 
 def _count(db: Database, order: PruneOrder) -> Pruned:

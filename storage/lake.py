@@ -19,6 +19,8 @@ from tocsin.place import LAKE_NAME, LakeAddress
 NAME = "lake"  # what an attached DuckLake is called: by it a connection is known to speak its dialect
 INLINED = 200  # rows; smaller writes stay in the catalog until `compact`, instead of a Parquet file each
 _BUSY_MS = 10_000  # how long SQLite waits for who commits
+# Without them libpq waits for ever: for a server that does not answer, and for tables that another locked.
+_BOUNDS = {"connect_timeout": "10", "tcp_user_timeout": "60000", "options": "'-c lock_timeout=30s'"}
 _ARRAY = re.compile(r"\b(FLOAT|TINYINT)\[\d+\]")
 _VIEW = re.compile(r"^CREATE (?:OR REPLACE )?VIEW (\w+)", re.MULTILINE)
 _COLUMN_COMMENT = re.compile(
@@ -74,7 +76,7 @@ def attach_lake(
         options += ["META_JOURNAL_MODE 'WAL'", f"META_BUSY_TIMEOUT {_BUSY_MS}"]  # readers never wait
     if "://" not in address.data:
         Path(address.data).mkdir(parents=True, exist_ok=True)
-    place = f"ducklake:{address.kind}:{address.catalog}"
+    place = f"ducklake:{address.kind}:{connection_of(address)}"
     try:
         con.execute(f"ATTACH {quote(place)} AS {name} ({', '.join(options)})")
     except duckdb.InvalidInputException as error:
@@ -83,6 +85,18 @@ def attach_lake(
         raise
     # It answers min() and max() with rows that were removed in the transaction that wrote them (1.5.5).
     con.execute("SET disabled_optimizers = 'statistics_propagation'")
+
+
+def connection_of(address: LakeAddress) -> str:
+    """Give the catalog's place; a Postgres's with bounds, where the address sets none itself."""
+    if address.kind == "sqlite":
+        return address.catalog
+    free = (f"{key}={value}" for key, value in _BOUNDS.items() if not _sets(address.catalog, key))
+    return " ".join([address.catalog, *free])
+
+
+def _sets(catalog: str, key: str) -> bool:
+    return re.search(rf"(?:^|\s){key}\s*=", catalog) is not None
 
 
 def start_statistics(con: duckdb.DuckDBPyConnection) -> None:

@@ -17,6 +17,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent / "on_ducklake"))
+from lake_instead import SWITCH, RedirectAtImport
+
 # No test is timed: machines are noisy, and a slow example is not a wrong one.
 hypothesis.settings.register_profile("tocsin", deadline=None)
 hypothesis.settings.load_profile("tocsin")
@@ -24,8 +27,6 @@ hypothesis.settings.load_profile("tocsin")
 ON_DUCKLAKE = os.environ.get("TOCSIN_TEST_STORAGE") == "ducklake"  # docs/ducklake.md
 # These say themselves where their histories lie.
 PLACED = ("tests/storage/", "test_ducklake", "test_place.py")
-sys.path.insert(0, str(Path(__file__).parent / "on_ducklake"))
-from lake_instead import SWITCH, RedirectAtImport
 
 if ON_DUCKLAKE:
     sys.meta_path.insert(0, RedirectAtImport)

@@ -1,4 +1,4 @@
-"""Makes every new history lie in a DuckLake instead of a file: so tests that know nothing of it run on one."""
+"""Makes new histories lie in a DuckLake instead of a file, for tests that know nothing of one."""
 
 import os
 import sys
@@ -14,7 +14,11 @@ class Switch:
 
     def turn(self, is_on):
         self.is_on = is_on
-        kept = [each for each in os.environ.get("PYTHONPATH", "").split(os.pathsep) if each not in {str(FOLDER), ""}]
+        kept = [
+            each
+            for each in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+            if each not in {str(FOLDER), ""}
+        ]
         os.environ["PYTHONPATH"] = os.pathsep.join([str(FOLDER), *kept] if is_on else kept)
 
 
@@ -22,7 +26,7 @@ SWITCH = Switch()
 
 
 def redirect(module):
-    """Have `storage.database.Database` use a DuckLake beside the file that it was given and that is not there."""
+    """Have `Database` use a DuckLake beside the file that it was given, where there is no such file."""
     database = module.Database
     begin, open_ = database.__init__, database._open
 

@@ -1,13 +1,15 @@
 """A history in DuckLake: writers take turns, readers do not wait, a history moves in and out whole."""
 
 import hashlib
-import os
-import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+from lakes import POSTGRES, make_database
 
 from storage.backup import back_up, inspect
 from storage.compact import compact
@@ -22,8 +24,6 @@ from storage.restore import restore
 from tocsin.errors import StorageBusy, StorageError
 from tocsin.place import LakeAddress, bind_lake, read_lake
 
-# A Postgres to make databases in, as libpq writes it: "host=/tmp/socket user=postgres".
-POSTGRES = os.environ.get("TOCSIN_TEST_POSTGRES")
 MIGRATIONS = [each.sql for each in load_migrations()]
 
 _STORE = """
@@ -82,42 +82,6 @@ sys.stdin.readline()
 with Database(Path(sys.argv[1])).write() as con:
     print(con.execute("SELECT list(number ORDER BY number) FROM schema_migrations").fetchall()[0][0])
 """
-
-_MEDDLE = """
-import sys
-from pathlib import Path
-from storage.database import connect
-from storage.lake import attach_lake
-from tocsin.place import read_lake
-
-con = connect()
-attach_lake(con, read_lake(Path(sys.argv[1])))
-con.execute("USE lake")
-print("ready", flush=True)
-sys.stdin.readline()
-con.execute("UPDATE seen SET article_id = 7")
-print("done", flush=True)
-"""
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def lake(request, tmp_path) -> Path:
-    """The path of a history in an empty DuckLake."""
-    pytest.importorskip("duckdb_extension_ducklake", reason="needs tocsin[ducklake]")
-    catalog = str(tmp_path / "lake" / "catalog.sqlite")
-    if request.param == "postgres":
-        if POSTGRES is None:
-            pytest.skip("TOCSIN_TEST_POSTGRES names no Postgres")
-        catalog = f"{POSTGRES} dbname={make_database(tmp_path.name)}"
-    address = LakeAddress(request.param, catalog, str(tmp_path / "lake" / "parquet"))
-    bind_lake(tmp_path / "local", address)
-    return history_path(tmp_path / "local")
-
-
-def make_database(name: str) -> str:
-    name = f"tocsin_{os.getpid()}_{abs(hash(name))}"
-    subprocess.run(["psql", "-q", f"{POSTGRES} dbname=postgres", "-c", f"CREATE DATABASE {name}"], check=True)
-    return name
 
 
 @pytest.fixture
@@ -233,30 +197,6 @@ def test_a_reader_does_not_wait_for_a_writer_and_a_second_writer_is_told_busy(la
     with Database(lake, wait=timedelta(seconds=60)).write() as con:  # the turn ends with its holder
         con.execute("INSERT INTO seen VALUES (2, 2)")
     assert read(lake, "SELECT key FROM seen ORDER BY key") == [(1,), (2,)]
-
-
-def test_a_transaction_that_another_tool_has_outrun_is_busy_and_can_be_done_again(lake, start_child):
-    """Ours take turns; who writes with a tool of their own does not."""
-    db = Database(lake)
-    with db.write() as con:
-        con.execute("INSERT INTO seen VALUES (1, 1)")
-    child = start_child(_MEDDLE, lake)
-    assert child.hear() == "ready"
-
-    def change(*, outrun):
-        with db.write() as con:
-            con.execute("DELETE FROM seen WHERE key = 1")
-            con.execute("INSERT INTO seen VALUES (2, 2)")
-            if outrun:
-                child.process.stdin.write("\n")
-                child.process.stdin.flush()
-                assert child.hear() == "done"
-
-    with pytest.raises(StorageBusy, match="Try again"):
-        change(outrun=True)
-    assert read(lake, "FROM seen") == [(1, 7)]
-    change(outrun=False)
-    assert read(lake, "FROM seen") == [(2, 2)]
 
 
 def test_programs_that_start_together_make_one_history(lake, start_child):
