@@ -17,6 +17,7 @@ from tocsin.errors import StorageError
 from tocsin.place import LAKE_NAME, LakeAddress
 
 NAME = "lake"  # what an attached DuckLake is called: by it a connection is known to speak its dialect
+CATALOG = f"__ducklake_metadata_{NAME}"  # what DuckLake calls its catalog's database then
 INLINED = 200  # rows; smaller writes stay in the catalog until `compact`, instead of a Parquet file each
 _BUSY_MS = 10_000  # how long SQLite waits for who commits
 # Without them libpq waits for ever: for a server that does not answer, and for tables that another locked.
@@ -106,7 +107,7 @@ def start_statistics(con: duckdb.DuckDBPyConnection) -> None:
     instead of 7. Changes nothing where a table has them; outside a transaction only.
     """
     with transaction(con):
-        con.execute(_STATISTICS.format(catalog=f"__ducklake_metadata_{NAME}"))
+        con.execute(_STATISTICS.format(catalog=CATALOG))
 
 
 def load_extensions(con: duckdb.DuckDBPyConnection, address: LakeAddress) -> None:

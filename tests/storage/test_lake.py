@@ -11,16 +11,20 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from lakes import POSTGRES, make_database
 
+from flows.retention import prune_history
 from storage.backup import back_up, inspect
 from storage.compact import compact
 from storage.database import FILE_NAME, Database
 from storage.folder import history_path, throwaway_copy
+from storage.integrity import check_history
 from storage.lake import ARRAYS, adapt, find_views, view_comments
 from storage.migrate import load_migrations
 from storage.move import move_history
+from storage.prune import PruneOrder
 from storage.publish import publish
 from storage.query import query_published
 from storage.restore import restore
+from storage.size import measure_history
 from tocsin.errors import StorageBusy, StorageError
 from tocsin.place import LakeAddress, bind_lake, read_lake
 
@@ -368,3 +372,56 @@ def test_tending_joins_small_files_and_keeps_every_row(lake):
     compact(db)
     assert read(lake, count) == [(1,)]
     assert read(lake, "SELECT count(*), sum(hash(seen)) FROM seen") == before
+
+
+# ---------------------------------------------------------------- its size
+
+
+def list_parquet(path):
+    return [each.stat().st_size for each in Path(read_lake(path).data).rglob("*.parquet")]
+
+
+def test_its_size_is_that_of_its_parquet_files_and_its_catalog(lake):
+    db = Database(lake)
+    for number in range(3):
+        with db.write() as con:
+            con.execute("INSERT INTO seen SELECT range, ? FROM range(500)", [number])
+    found = measure_history(db)
+    assert (found.files, found.data) == (3, sum(list_parquet(lake)))
+    assert found.folder == Path(read_lake(lake).data)
+    assert found.catalog > 100_000
+    if read_lake(lake).kind == "sqlite":
+        assert found.catalog >= Path(read_lake(lake).catalog).stat().st_size
+    done = compact(db)
+    assert done.before == found.total
+    after = measure_history(db)
+    assert (done.after, after.files) == (after.total, 2)  # and the list of migrations, from the catalog
+    assert 0 < after.data < found.data
+
+
+def test_a_check_and_a_prune_tell_what_the_lake_holds_not_the_size_of_its_address(lake, now):
+    db = Database(lake)
+    with db.write() as con:
+        con.execute(
+            "INSERT INTO fetches (run_id, feed_url, fetched_at, outcome, received_bytes, seconds, entries, "
+            "new_articles) SELECT 'r', 'f', $now - to_days(range::INTEGER), 'new', 1, 1, 1, 1 "
+            "FROM range(4000)", {"now": now},
+        )  # fmt: skip
+    size = measure_history(db)
+    [disk] = [each for each in check_history(db) if each.check == "disk"]
+    assert f"{size.data / 1e9:,.3f} GB in 1 Parquet files" in disk.detail
+    done = prune_history(db, PruneOrder(now - timedelta(days=100)), run_id="p", now=now)
+    assert done.removed["fetches"] > 3000
+    assert (done.bytes_before, done.bytes_after) == (size.total, measure_history(db).total)
+
+
+def test_a_check_of_a_lake_that_does_not_open_ends_with_what_to_mend(lake, now):
+    db = Database(lake)
+    publish(db, now=now)
+    db.close()
+    address = read_lake(lake)
+    lake.write_text(f"{replace(address, catalog='/nowhere/c.sqlite', kind='sqlite')}\n", "utf-8")
+    live, disk = check_history(Database(lake))
+    assert (live.state, disk.state) == ("wrong", "note")
+    assert "has no catalog" in live.detail
+    assert "restore" not in live.advice

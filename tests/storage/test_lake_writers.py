@@ -68,14 +68,20 @@ def tell(child):
 @pytest.mark.parametrize("other", ["turns", "none"])
 def test_two_processes_that_write_at_once_lose_nothing_and_double_nothing(other, lake, start_child):
     Database(lake).change(lambda con: con.execute("INSERT INTO seen VALUES (0, 0)"))
-    children = [start_child(_COUNT, lake, "turns", 1000, STEPS), start_child(_COUNT, lake, other, 2000, STEPS)]
+    children = [
+        start_child(_COUNT, lake, "turns", 1000, STEPS),
+        start_child(_COUNT, lake, other, 2000, STEPS),
+    ]
     assert [child.hear() for child in children] == ["ready", "ready"]
     for child in children:
         tell(child)
     assert [child.hear() for child in children] == ["done", "done"]
     with Database(lake).read() as con:
         found = con.execute("SELECT key, article_id FROM seen ORDER BY key").fetchall()
-    assert found == [(0, 2 * STEPS), *((key, 0) for first in (1000, 2000) for key in range(first, first + STEPS))]
+    assert found == [
+        (0, 2 * STEPS),
+        *((key, 0) for first in (1000, 2000) for key in range(first, first + STEPS)),
+    ]
 
 
 _MEDDLE = """
