@@ -200,8 +200,7 @@ class Database:
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         path = self.require_path()
         if is_lake(path):
-            was_used = path.with_name(PUBLISHED_NAME).exists()
-            return self._open_lake(path, create=not (read_only and was_used))
+            return self._open_lake(path)
         try:
             if not read_only and not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -213,20 +212,17 @@ class Database:
         except (duckdb.Error, OSError) as error:
             raise explain_opening(error, path) from error
 
-    def _open_lake(self, path: Path, *, create: bool) -> duckdb.DuckDBPyConnection:
-        """Take the open DuckLake, or open it; each transaction sees what others committed before it.
-
-        `create` is false where history was published from: a catalog that is not there was lost then.
-        """
+    def _open_lake(self, path: Path) -> duckdb.DuckDBPyConnection:
+        """Take the open DuckLake, or open it; each transaction sees what others committed before it."""
         if self._engine is not None:
             con, self._engine = self._engine, None
             return con
         con = _connect()
         try:
-            if create:
-                open_lake(con, read_lake(path), wait=self._wait)
-            else:
+            if path.with_name(PUBLISHED_NAME).exists():  # a catalog that is not there now was lost
                 attach_lake(con, read_lake(path), create=False)
+            else:
+                open_lake(con, read_lake(path), wait=self._wait)
             con.execute(f"USE {NAME}")
         except (duckdb.Error, OSError) as error:
             con.close()

@@ -28,14 +28,33 @@ _SERVER = "turns"  # what the catalog's Postgres is called while a turn is held
 def open_lake(con: duckdb.DuckDBPyConnection, address: LakeAddress, name: str = NAME, *, wait: float) -> None:
     """Attach a DuckLake to write to it; where there is none, one of those who come first makes it.
 
-    Raises: what `attach_lake` and `take_turn` raise.
+    Raises: StorageError if another's files lie there already, and what `attach_lake` and `take_turn` raise.
     """
     load_extensions(con, address)
+    if _attach_what_is_there(con, address, name):
+        return
+    with take_turn(con, address, wait=wait):
+        if not _attach_what_is_there(con, address, name):  # somebody may have made it meanwhile
+            _require_empty(con, address)
+            attach_lake(con, address, name)
+
+
+def _attach_what_is_there(con: duckdb.DuckDBPyConnection, address: LakeAddress, name: str) -> bool:
     try:
         attach_lake(con, address, name, create=False)
     except StorageError:
-        with take_turn(con, address, wait=wait):
-            attach_lake(con, address, name)
+        return False
+    return True
+
+
+def _require_empty(con: duckdb.DuckDBPyConnection, address: LakeAddress) -> None:
+    """Refuse a place with Parquet files: tending this DuckLake would remove them as nobody's."""
+    pattern = f"{address.data.rstrip('/')}/**/*.parquet"
+    if con.execute("FROM glob(?) LIMIT 1", [pattern]).fetchall():
+        raise StorageError(
+            f"{address}: data= holds Parquet files already, but there is no such catalog. Bring theirs "
+            "back, or choose an empty place for data="
+        )
 
 
 @contextmanager
@@ -53,12 +72,16 @@ def take_turn(con: duckdb.DuckDBPyConnection, address: LakeAddress, *, wait: flo
 @contextmanager
 def _file_turn(address: LakeAddress, wait: float) -> Iterator[Confirm]:
     path = Path(f"{address.catalog}.writer.lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=wait)
     except Timeout as error:
         raise _busy(address) from error
+    except OSError as error:
+        raise StorageError(
+            f"{path} cannot be locked ({error.strerror}): who writes needs to write in the catalog's folder"
+        ) from error
     try:
         yield lambda: None  # such a lock is not lost
     finally:

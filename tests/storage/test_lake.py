@@ -25,6 +25,7 @@ from storage.publish import publish
 from storage.query import query_published
 from storage.restore import restore
 from storage.size import measure_history
+from storage.turns import take_turn
 from tocsin.errors import StorageBusy, StorageError
 from tocsin.place import LakeAddress, bind_lake, read_lake
 
@@ -248,9 +249,31 @@ def test_a_catalog_that_is_lost_is_not_an_empty_history(lake, now):
         empty = make_database("empty")
         address = replace(address, catalog=f"{POSTGRES} dbname={empty}")
         lake.write_text(f"{address}\n", "utf-8")
-    with pytest.raises(StorageError, match="has no catalog"), Database(lake).read():
-        pass
+    for use in (Database(lake).read, Database(lake).write):
+        with pytest.raises(StorageError, match="has no catalog"), use():
+            pass
     assert address.kind == "postgres" or not Path(address.catalog).exists()
+
+
+def test_a_place_with_files_of_another_is_refused_for_tending_would_remove_them(lake, tmp_path):
+    with Database(lake).write() as con:
+        con.execute("INSERT INTO seen SELECT range, range FROM range(500)")
+    [size] = list_parquet(lake)
+    other = replace(read_lake(lake), kind="sqlite", catalog=str(tmp_path / "other.sqlite"))
+    bind_lake(tmp_path / "other", other)
+    with pytest.raises(StorageError, match="holds Parquet files already"):
+        read(history_path(tmp_path / "other"), "SELECT 1")
+    assert list_parquet(lake) == [size]
+
+
+def test_a_turn_that_cannot_be_taken_names_its_file(tmp_path):
+    (tmp_path / "c.sqlite.writer.lock").mkdir()
+    address = LakeAddress("sqlite", str(tmp_path / "c.sqlite"), str(tmp_path / "p"))
+    with (
+        pytest.raises(StorageError, match=r"writer\.lock cannot be locked"),
+        take_turn(None, address, wait=1),
+    ):
+        pass
 
 
 def test_the_first_who_reads_makes_an_empty_history(lake):
