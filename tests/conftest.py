@@ -26,7 +26,7 @@ hypothesis.settings.load_profile("tocsin")
 
 ON_DUCKLAKE = os.environ.get("TOCSIN_TEST_STORAGE") == "ducklake"  # docs/ducklake.md
 # These say themselves where their histories lie.
-PLACED = ("tests/storage/", "test_ducklake", "test_place.py")
+PLACED = ("tests/storage/", "test_ducklake_commands.py", "test_place.py")
 
 if ON_DUCKLAKE:
     sys.meta_path.insert(0, RedirectAtImport)
