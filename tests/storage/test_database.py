@@ -17,7 +17,7 @@ from storage.alerts import DuckOutbox, store_alerts
 from storage.database import Database
 from storage.query import run_query
 from storage.runs import start_run
-from tocsin.errors import StorageBusy, StorageCorrupt, StorageError
+from tocsin.errors import StorageBusy, StorageCorrupt, StorageError, StorageOutrun
 from tocsin.types import Delivery
 
 pytestmark = pytest.mark.duckdb_file("its locks, bytes and blocks")
@@ -359,3 +359,46 @@ def test_a_row_group_is_small_so_that_a_checkpoint_needs_little_memory(database)
     with database.read() as con:
         rows = con.execute("SELECT max(count) FROM pragma_storage_info('many')").fetchall()
     assert rows[0][0] <= 16_384
+
+
+def test_work_that_was_outrun_is_undone_and_done_again_after_growing_pauses(path):
+    pauses, tries = [], []
+
+    def work(con):
+        tries.append(con.execute("SELECT count(*) FROM seen").fetchall())
+        con.execute("INSERT INTO seen VALUES (1, 1)")
+        if len(tries) < 4:
+            raise StorageOutrun("another's commit came first")
+        return "done"
+
+    db = Database(path, sleep=pauses.append, rng=random.Random(1))
+    assert db.change(work) == "done"
+    assert tries == [[(0,)]] * 4
+    assert len(pauses) == 3
+    assert pauses == sorted(pauses)
+    with db.read() as con:
+        assert con.execute("FROM seen").fetchall() == [(1, 1)]
+
+
+def test_work_that_is_always_outrun_ends_when_its_pauses_add_up_to_the_wait(path):
+    pauses = []
+
+    def work(con):
+        raise StorageOutrun("another's commit came first")
+
+    with pytest.raises(StorageOutrun) as raised:
+        Database(path, sleep=pauses.append, wait=timedelta(seconds=3)).change(work)
+    assert sum(pauses) == pytest.approx(3)
+    assert raised.value.path == path
+
+
+def test_other_errors_of_the_work_are_not_tried_again(path):
+    tries = []
+
+    def work(con):
+        tries.append(1)
+        raise StorageBusy("held by another")
+
+    with pytest.raises(StorageBusy):
+        Database(path, sleep=tries.append).change(work)
+    assert tries == [1]
