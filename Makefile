@@ -55,9 +55,9 @@ lock: ## Resolve the dependencies again and rewrite both lock files
 
 ducklake: $(VENV)-ducklake/.ready ## Install an environment for histories in DuckLake (DuckDB 1.5.5)
 
-test-ducklake: $(VENV)-ducklake/.ready ## Run the storage tests and every command on DuckLake (TOCSIN_TEST_POSTGRES="host=… user=…" for a Postgres too)
-	@TOCSIN_TEST_STORAGE=ducklake $(VENV)-ducklake/bin/python -m pytest -n 2 --dist loadfile tests/storage \
-	  tests/tocsin/test_ducklake_commands.py tests/e2e/test_ducklake.py $(ARGS)
+test-ducklake: $(VENV)-ducklake/.ready ## Run all tests that have a history on DuckLake (TOCSIN_TEST_POSTGRES="host=… user=…" for a Postgres too)
+	@TOCSIN_TEST_STORAGE=ducklake $(VENV)-ducklake/bin/python -m pytest -n 2 --dist loadfile \
+	  tests/storage tests/tocsin tests/flows tests/e2e $(ARGS)
 
 test-share: $(VENV)-ducklake/.ready ## Run the tests of `tocsin share`, which need DuckDB's Quack
 	@$(VENV)-ducklake/bin/python -m pytest tests/storage/test_share.py $(ARGS)

@@ -32,11 +32,10 @@ def drain_outbox(settings: Settings, *, run_id: str, clock: Callable[[], datetim
         run = _assemble(settings, run_id, clock)
         if _is_empty(run.db):
             return run.report
-        with run.db.write() as con:
-            runs.start_run(con, run_id, FLOW, now=clock())
+        run.db.change(lambda con: runs.start_run(con, run_id, FLOW, now=clock()))
         deliver_outbox(run)
-        with run.db.write() as con:
-            runs.finish_run(con, run_id, "completed", report=run.report.to_dict(), now=clock())
+        report = run.report.to_dict()
+        run.db.change(lambda con: runs.finish_run(con, run_id, "completed", report=report, now=clock()))
         publish_history(run)
         return run.report
 

@@ -92,11 +92,15 @@ def tell_week(db: Database, *, channel: str, run_id: str, now: datetime) -> Told
     report = measure_drift(db, last_week(now.date()))
     week = f"{report.days.since:%G-W%V}"
     message = write_drift(report)
-    with db.write() as con:
+    alert = compose_drift(week, message, channel=channel, now=now)
+
+    def store(con: Any) -> int:
         runs.start_run(con, run_id, FLOW, now=now)
-        told = alerts.store_alerts(con, run_id, [compose_drift(week, message, channel=channel, now=now)])
+        told = alerts.store_alerts(con, run_id, [alert])
         runs.finish_run(con, run_id, "completed", report={"week": week, **report.to_dict()}, now=now)
-    return Told(week, message, bool(told), report)
+        return told
+
+    return Told(week, message, bool(db.change(store)), report)
 
 
 def write_drift(report: DriftReport) -> str:

@@ -65,7 +65,6 @@ def _record(db: Database, ballots: list[Ballot], found: FeedbackReport, now: dat
     found.channels += 1
     found.alerts += len(ballots)
     if ballots:
-        with db.write() as con:
-            added, removed = record_ballots(con, ballots, now)
+        added, removed = db.change(lambda con: record_ballots(con, ballots, now))
         found.added += added
         found.removed += removed

@@ -45,8 +45,10 @@ def keep_answers(settings: Settings, labels: Sequence[HandLabel], *, now: dateti
     """Keep a person's answers; return how many labels were added and taken back. Waits for a run."""
     if not labels:
         return 0, 0
-    with lock_data_folder(settings.data), Database(history_path(settings.data)).write() as con:
-        return record_hand_labels(con, labels, person=settings.person, now=now)
+    with lock_data_folder(settings.data):
+        return Database(history_path(settings.data)).change(
+            lambda con: record_hand_labels(con, labels, person=settings.person, now=now)
+        )
 
 
 def write_table(settings: Settings, name: str, *, limit: int) -> str:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 
 from flows.alerts.slack_api import SlackApi
 from flows.alerts.slack_clicks import answer_click, read_clicks
@@ -31,8 +32,7 @@ def take_clicks(
     clicks = read_clicks(payload)
     for click in clicks:
         try:
-            with db.write() as con:
-                outcome = record_click(con, click, clock())
+            outcome = db.change(partial(record_click, click=click, now=clock()))
             said = answer_click(outcome)
         except StorageError as error:
             log.warning("click.lost alert=%s error=%s", click.alert_id, error)

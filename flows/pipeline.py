@@ -31,7 +31,7 @@ from models.topics import default_topics
 from storage import alerts, articles, decisions, feeds, runs, topics
 from tocsin.encoder_setup import EncoderSetup
 from tocsin.errors import StorageError, TocsinError
-from tocsin.types import Feed, FeedState, FetchFailed
+from tocsin.types import Feed, FeedState, FeedWarning, FetchFailed
 
 log = logging.getLogger(__name__)
 
@@ -56,24 +56,21 @@ def run_steps(run: MonitorRun, *, wrap: Callable[[Step], Step] = lambda step: st
         wrap(publish_history)(run)
     except TocsinError as error:
         log.error("run.failed error=%s", error)  # noqa: TRY400  the message is written to be read
-        with suppress(StorageError), run.db.write() as con:
-            report = run.report.to_dict() | {"error": str(error)}
-            runs.finish_run(con, run.run_id, "failed", report=report, now=run.clock())
+        with suppress(StorageError):
+            _record_end(run, "failed", {"error": str(error)})
         raise
+
+
+def _record_end(run: MonitorRun, end: runs.RunEnd, also: dict[str, object]) -> None:
+    report, now = run.report.to_dict() | also, run.clock()
+    run.db.change(lambda con: runs.finish_run(con, run.run_id, end, report=report, now=now))
 
 
 def begin_run(run: MonitorRun) -> list[Batch]:
     """Record the run, its feeds and its topics; give the due feeds in batches."""
     now = run.clock()
-    with run.report.timing("begin"), run.db.write() as con:
-        runs.start_run(con, run.run_id, "monitor", now=now)
-        run.topics = run.options.topics or topics.newest_topics(con) or default_topics()
-        run.versions = topics.record_topics(
-            con, run.topics, run_id=run.run_id, now=now, person=run.options.person
-        )
-        run.topics = tuple(topic.leaning(run.options.sensitivity) for topic in run.topics)
-        feeds.save_feeds(con, run.options.feeds, now)
-        states = feeds.load_states(con, [feed.url for feed in run.options.feeds])
+    with run.report.timing("begin"):
+        states = run.db.change(lambda con: _record_begin(run, con, now))
     options = run.options
     if options.encoder or options.cross_encoder or options.encoder_setup != EncoderSetup():
         _open_chosen_models(run)
@@ -84,6 +81,16 @@ def begin_run(run: MonitorRun) -> list[Batch]:
     run.report.not_due = run.report.feeds - len(requests)
     log.info("run.started feeds=%d due=%d topics=%d", run.report.feeds, len(requests), len(run.topics))
     return _cut_batches(run, requests, now)
+
+
+def _record_begin(run: MonitorRun, con: Any, now: datetime) -> dict[str, FeedState]:
+    """Record the run, its topics and its feeds; give the feeds' states."""
+    runs.start_run(con, run.run_id, "monitor", now=now)
+    in_use = run.options.topics or topics.newest_topics(con) or default_topics()
+    run.versions = topics.record_topics(con, in_use, run_id=run.run_id, now=now, person=run.options.person)
+    run.topics = tuple(topic.leaning(run.options.sensitivity) for topic in in_use)
+    feeds.save_feeds(con, run.options.feeds, now)
+    return feeds.load_states(con, [feed.url for feed in run.options.feeds])
 
 
 def _cut_batches(run: MonitorRun, requests: Sequence[tuple[Feed, FeedState]], now: datetime) -> list[Batch]:
@@ -143,21 +150,32 @@ def poll_batch(run: MonitorRun, batch: Batch) -> None:
 def store_batch(run: MonitorRun, batch: Batch) -> None:
     """Write all that the batch brought in one transaction: fetches, next polls, articles, scores, alerts."""
     now = run.clock()
-    found = batch.identified
     states = _next_states(run, batch, now)
-    with run.report.timing("store"), run.db.write() as con:
-        feeds.save_states(con, [*states, *hold_back(run.waiting, batch.polled, now)])
-        feeds.record_fetches(con, run.run_id, batch.polled, found.new_per_feed)
-        articles.store_articles(
-            con, run.run_id, articles=found.articles, sightings=found.sightings, keys=found.keys
-        )
-        if batch.scores is not None:
-            _store_judgement(run, batch, con, now)
-        alerts.store_alerts(con, run.run_id, batch.alerts)
-        decisions.store_decisions(con, run.run_id, batch.decisions)
-        _warn_operator(run, con, states, now)
+    held = hold_back(run.waiting, batch.polled, now)
+
+    def store(con: Any) -> tuple[Sequence[FeedWarning], int]:
+        feeds.save_states(con, [*states, *held])
+        _store_found(run, batch, con, now)
+        return _warn_operator(run, con, states, now)
+
+    with run.report.timing("store"):
+        fresh, told = run.db.change(store)
+    run.warned += fresh
+    run.report.feed_warnings += told
     _report_failures(run, batch, states)
     batch.forget()
+
+
+def _store_found(run: MonitorRun, batch: Batch, con: Any, now: datetime) -> None:
+    found = batch.identified
+    feeds.record_fetches(con, run.run_id, batch.polled, found.new_per_feed)
+    articles.store_articles(
+        con, run.run_id, articles=found.articles, sightings=found.sightings, keys=found.keys
+    )
+    if batch.scores is not None:
+        _store_judgement(run, batch, con, now)
+    alerts.store_alerts(con, run.run_id, batch.alerts)
+    decisions.store_decisions(con, run.run_id, batch.decisions)
 
 
 def _store_judgement(run: MonitorRun, batch: Batch, con: Any, now: datetime) -> None:
@@ -183,14 +201,15 @@ def _store_judgement(run: MonitorRun, batch: Batch, con: Any, now: datetime) -> 
     scores.store_scores(con, block, now)
 
 
-def _warn_operator(run: MonitorRun, con: Any, states: Sequence[FeedState], now: datetime) -> None:
-    """Put into the outbox what is wrong with feeds and was not told before."""
+def _warn_operator(
+    run: MonitorRun, con: Any, states: Sequence[FeedState], now: datetime
+) -> tuple[Sequence[FeedWarning], int]:
+    """Put into the outbox what is wrong with feeds and was not told before; give it, and how many alerts."""
     fresh = feeds.record_warnings(con, run.run_id, find_warnings(states, now), now)
-    run.warned += fresh
     named = {feed.url: feed for feed in run.options.feeds}
     told = compose_warnings(fresh, named, channel=run.options.operator_channel, now=now)
     told = hold_warnings(told, run.options.policy, now)
-    run.report.feed_warnings += alerts.store_alerts(con, run.run_id, told)
+    return fresh, alerts.store_alerts(con, run.run_id, told)
 
 
 def _next_states(run: MonitorRun, batch: Batch, now: datetime) -> list[FeedState]:
@@ -225,6 +244,6 @@ def _report_failures(run: MonitorRun, batch: Batch, states: Sequence[FeedState])
 
 def finish_run(run: MonitorRun) -> None:
     """Record the run's report."""
-    with run.report.timing("finish"), run.db.write() as con:
-        runs.finish_run(con, run.run_id, "completed", report=run.report.to_dict(), now=run.clock())
+    with run.report.timing("finish"):
+        _record_end(run, "completed", {})
     log.info("run.finished seconds=%s", run.report.seconds)

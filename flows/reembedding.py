@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -111,11 +112,14 @@ def _embed_missing(place: Place, encoder: Encoder, article_ids: stored.Ids, repo
         with place.lock(), place.db.read() as con:
             texts = stored.load_stored_texts(con, piece)
         vectors = _embed(encoder, texts)
-        with place.lock(), place.db.write() as con:
-            report.embedded += stored.add_embeddings(
-                con, encoder.revision, [text.article_id for text in texts], vectors
-            )
+        add = partial(_add, revision=encoder.revision, texts=texts, vectors=vectors)
+        with place.lock():
+            report.embedded += place.db.change(add)
         display.move_step(STEP, done)
+
+
+def _add(con: Any, *, revision: str, texts: list[stored.StoredText], vectors: Vectors) -> int:
+    return stored.add_embeddings(con, revision, [text.article_id for text in texts], vectors)
 
 
 def _cut(article_ids: stored.Ids) -> Iterator[tuple[int, stored.Ids]]:
@@ -138,13 +142,16 @@ def _finish(
     db: Database, report: ReembedReport, request: ReembedRequest, clock: Callable[[], datetime]
 ) -> None:
     """Drop what is not wanted any more, note the run in one transaction, and publish."""
-    with db.write() as con:
+
+    def note(con: Any) -> None:
         if request.drop_others and not report.left:
             report.dropped = stored.drop_embeddings(con, but=report.encoder_revision)
         report.stored = stored.count_embedded(con)
         # A run is noted when it is over: while it went on, other runs did too, which would call it abandoned.
         runs.start_run(con, report.run_id, FLOW, now=clock())
         runs.finish_run(con, report.run_id, "completed", report=report.to_dict(), now=clock())
+
+    db.change(note)
     if db.path is None:
         return
     try:

@@ -106,5 +106,5 @@ def load_decisions(settings: Settings, name: str) -> list[Learning]:
 
 
 def _record(settings: Settings, decided: Learning) -> None:
-    with lock_data_folder(settings.data), Database(history_path(settings.data)).write() as con:
-        record_learning(con, decided)
+    with lock_data_folder(settings.data):
+        Database(history_path(settings.data)).change(lambda con: record_learning(con, decided))

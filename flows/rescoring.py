@@ -92,19 +92,23 @@ def rescore_history(
     db.require_history()
     begin = time.perf_counter()
     encoder = load_encoder()
-    with db.write() as con:
+
+    def begin_run(con: Any) -> tuple[Topic, ...]:
         runs.start_run(con, run_id, FLOW, now=clock())
         in_use = request.topics or newest_topics(con) or default_topics()
         chosen = choose_topics(in_use, request.names)
         record_topics(con, in_use, run_id=run_id, now=clock())
+        return chosen
+
+    chosen = db.change(begin_run)
     heads = _build_heads(db, chosen, encoder)
     work = _Work(db, heads, request, RescoreReport(run_id, encoder.revision, [each.name for each in chosen]))
     report = work.report
     loaded = time.perf_counter()
     work.go(clock)
     report.seconds = {"models": round(loaded - begin, 3), "score": round(time.perf_counter() - loaded, 3)}
-    with db.write() as con:
-        runs.finish_run(con, run_id, "completed", report=report.to_dict(), now=clock())
+    said = report.to_dict()
+    db.change(lambda con: runs.finish_run(con, run_id, "completed", report=said, now=clock()))
     _publish(db, report, clock())
     log.info("rescore.finished articles=%d added=%d texts=%d", report.articles, report.added, report.texts)
     return report

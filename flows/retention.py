@@ -13,6 +13,7 @@ from storage.compact import compact
 from storage.database import Database
 from storage.prune import KINDS, USUAL, Kind, Pruned, PruneOrder, prune
 from storage.publish import publish
+from storage.size import measure_history
 from tocsin.errors import SettingsError, StorageError
 
 FLOW = "prune"
@@ -24,7 +25,7 @@ _DAYS = {"d": 1, "w": 7, "y": 365}
 
 @dataclass(slots=True)
 class RetentionReport:
-    """What a prune did. Sizes are of the live file, in bytes; `publish_error`: done, but not published."""
+    """What a prune did. Sizes are of the live history, in bytes; `publish_error`: done, but not published."""
 
     before: datetime
     dry_run: bool
@@ -85,22 +86,24 @@ def prune_history(
     what was pruned stays pruned.
     """
     db.require_history()
-    report = RetentionReport(order.before, dry_run, bytes_before=db.require_path().stat().st_size)
+    report = RetentionReport(order.before, dry_run, bytes_before=measure_history(db).total)
     pruned = _count(db, order) if dry_run else _prune(db, order, run_id, now)
     report.removed, report.texts = pruned.removed, pruned.texts
     if not dry_run:
         _give_back(db, report)
-        with db.write() as con:
-            runs.finish_run(con, run_id, "completed", report=report.to_dict(), now=now)
+        said = report.to_dict()
+        db.change(lambda con: runs.finish_run(con, run_id, "completed", report=said, now=now))
         _publish(db, report, now)
-    report.bytes_after = db.require_path().stat().st_size
+    report.bytes_after = measure_history(db).total
     return report
 
 
 def _prune(db: Database, order: PruneOrder, run_id: str, now: datetime) -> Pruned:
-    with db.write() as con:
+    def remove(con: Any) -> Pruned:
         runs.start_run(con, run_id, FLOW, now=now)
         return prune(con, order)
+
+    return db.change(remove)
 
 
 def _count(db: Database, order: PruneOrder) -> Pruned:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from flows.alerts.chart import draw_week
 from flows.alerts.console import ConsoleOutlet
@@ -131,20 +132,25 @@ class _Sending:
             begins = digests.history_begins(con)
         reasons = {each.digest_id: _why_not(each, begins) for each in made}
         sendable = {each.digest_id: each for each in made if reasons[each.digest_id] is None}
-        with self.db.write() as con:
+
+        def ask(con: Any) -> dict[str, Any]:
             runs.start_run(con, run_id, "digest", now=now)
             before = digests.load_digest_states(con, sendable)
             for digest in sendable.values():
                 digests.ask_for_digest(con, run_id, digest, now)
+            return before
+
+        before = self.db.change(ask)
         charted = self._deliver(sendable)
-        with self.db.write() as con:
+        with self.db.read() as con:
             after = digests.load_digest_states(con, sendable)
-            for digest in made:
-                told, error = _tell(before.get(digest.digest_id), after.get(digest.digest_id))
-                error = reasons[digest.digest_id] or error
-                report.digests.append(_outcome(digest, told, error, chart=digest.digest_id in charted))
-            end: runs.RunEnd = "completed" if report.succeeded else "failed"
-            runs.finish_run(con, run_id, end, report=report.to_dict(), now=self.clock())
+        for digest in made:
+            told, error = _tell(before.get(digest.digest_id), after.get(digest.digest_id))
+            error = reasons[digest.digest_id] or error
+            report.digests.append(_outcome(digest, told, error, chart=digest.digest_id in charted))
+        end: runs.RunEnd = "completed" if report.succeeded else "failed"
+        said, ended_at = report.to_dict(), self.clock()
+        self.db.change(lambda con: runs.finish_run(con, run_id, end, report=said, now=ended_at))
         return report
 
     def _begin_report(self, run_id: str) -> DigestReport:

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from flows.alerts.spikes import RULES, WINDOWS, FoundSpike, Volume, find_spikes, lead_stories, may_spike
 from flows.alerts.terms import find_terms
@@ -85,9 +86,12 @@ def _tell(
         )
         for spike in described
     ]
-    with run.db.write() as con:
+
+    def store(con: Any) -> int:
         spikes.store_spikes(con, run.run_id, made)
-        run.report.spikes += alerts.store_alerts(con, run.run_id, made)
+        return alerts.store_alerts(con, run.run_id, made)
+
+    run.report.spikes += run.db.change(store)
     for spike in described:
         log.info(
             "spike.found topic=%s hours=%d matches=%d usual=%.1f z=%.1f",

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 from flows.alerts.deliver import DeliveryReport, deliver_alerts
 from flows.alerts.hold import QuietOutbox
@@ -81,8 +82,7 @@ def _update_told(run: MonitorRun) -> int:
 
 
 def _record(run: MonitorRun, *steps: UpdateStep) -> None:
-    with run.db.write() as con:
-        updates.record_updates(con, steps)
+    run.db.change(lambda con: updates.record_updates(con, steps))
 
 
 def _tell_operator(run: MonitorRun, report: DeliveryReport) -> Sequence[ChannelTrouble]:
@@ -90,11 +90,14 @@ def _tell_operator(run: MonitorRun, report: DeliveryReport) -> Sequence[ChannelT
     if not report.troubles and not report.worked:
         return ()
     now = run.clock()
-    with run.db.write() as con:
+
+    def record(con: Any) -> Sequence[ChannelTrouble]:
         fresh = troubles.record_troubles(con, run.run_id, report.troubles, report.worked, now)
         told = compose_troubles(fresh, channel=run.options.operator_channel, now=now)
         alerts.store_alerts(con, run.run_id, hold_warnings(told, run.options.policy, now))
-    return fresh
+        return fresh
+
+    return run.db.change(record)
 
 
 def _count_outbox(run: MonitorRun) -> dict[AlertState, int]:

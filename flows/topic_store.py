@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from flows.chosen import topics_in_use
 from storage.database import Database
@@ -82,17 +83,20 @@ def change_topics(
     a run that works in the data folder.
     Raises: TopicError if none would be left or two have one name, StorageBusy, StorageError.
     """
-    path = history_path(settings.data)
-    with lock_data_folder(settings.data), Database(path).write() as con:
+    run_id = str(uuid.uuid4())
+
+    def record(con: Any) -> tuple[Topics, Topics]:
         recorded = newest_topics(con)
         before = recorded or _unrecorded(settings)
         after = tuple(change(before))
         _check(after)
-        run_id = str(uuid.uuid4())
         if not recorded and {topic.name for topic in before} & {topic.name for topic in after}:
             record_topics(con, before, run_id=run_id, now=now)  # so that it shows what was changed
         record_topics(con, after, run_id=run_id, now=now, person=settings.person)
-    return before, after
+        return before, after
+
+    with lock_data_folder(settings.data):
+        return Database(history_path(settings.data)).change(record)
 
 
 def recorded_topics(settings: Settings) -> Topics:

@@ -166,11 +166,14 @@ class DuckOutbox:
 
         Raises: StorageError if there is no such alert.
         """
-        with self._database.write() as con:
+
+        def record(con: duckdb.DuckDBPyConnection) -> None:
             for delivery in deliveries:
                 _require_alert(con, delivery.alert_id)
                 _record_step(con, delivery)
                 _update_alert(con, delivery)
+
+        self._database.change(record)
 
 
 def _require_alert(con: duckdb.DuckDBPyConnection, alert_id: str) -> None:

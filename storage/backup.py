@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from storage.lake import is_lake
 from storage.move import write_file
 from storage.parquet import sync
 from storage.problems import explain, explain_opening
+from storage.size import measure_history
 from storage.transaction import transaction
 from tocsin.errors import StorageCorrupt, StorageError
 
@@ -66,12 +68,10 @@ def back_up(db: Database, target: Path, *, now: datetime, force: bool = False) -
     draft = path.with_name(f"{path.name}.{os.getpid()}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        require_room(path.parent, source.stat().st_size)
+        require_room(path.parent, measure_history(db).total)
         if is_lake(source):
-            write_file(source, draft)
-            expected = _read_file(
-                draft
-            )  # DuckLake's lists have other hashes than arrays; the rows were compared
+            _write_privately(source, draft)
+            expected = _read_file(draft)  # lists have other hashes than arrays; the rows were compared
         else:
             copy_history(source, draft)
         _write_contents(draft, expected, now)
@@ -124,6 +124,15 @@ def _explain_damage(error: Exception, path: Path) -> StorageError:
         return problem
     why = str(problem).partition("(")[2].partition(")")[0] or str(error)
     return StorageCorrupt(f"{path} is damaged, or not a backup ({why}). Use another backup.", path=path)
+
+
+def _write_privately(source: Path, draft: Path) -> None:
+    """Write a DuckLake's history into a file that nobody else can read at any moment."""
+    with tempfile.TemporaryDirectory(dir=draft.parent, prefix=f"{draft.name}.") as folder:
+        copy = Path(folder) / draft.name
+        write_file(source, copy)
+        copy.chmod(0o600)
+        copy.replace(draft)
 
 
 def _read_file(path: Path) -> Contents:

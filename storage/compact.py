@@ -16,6 +16,7 @@ from storage.lake import is_lake
 from storage.migrate import migrate
 from storage.parquet import sync
 from storage.problems import explain
+from storage.size import measure_history
 from storage.tend import tend
 from storage.transaction import transaction
 from tocsin.errors import StorageError
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Compaction:
-    """The size of the file in bytes, before and after."""
+    """The size of the history in bytes, before and after."""
 
     before: int
     after: int
@@ -39,8 +40,9 @@ def compact(db: Database) -> Compaction:
     """
     path = db.require_path()
     if is_lake(path):
+        held = measure_history(db).total
         tend(db)
-        return Compaction(0, 0)
+        return Compaction(held, measure_history(db).total)
     remove_drafts(path)
     _fold_log(db, path)
     before = path.stat().st_size

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 
@@ -21,11 +22,13 @@ from storage.lake import NAME, attach_lake, is_lake
 from storage.migrate import migrate, pending_migrations
 from storage.problems import corrupt, explain, explain_opening
 from storage.transaction import transaction
-from storage.turns import open_lake, take_turn
-from tocsin.errors import StorageBusy, StorageError
+from storage.turns import Confirm, open_lake, take_turn
+from tocsin.errors import StorageBusy, StorageError, StorageOutrun
 from tocsin.place import read_lake
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 FILE_NAME = "tocsin.duckdb"
 PUBLISHED_NAME = "history.duckdb"
@@ -75,8 +78,27 @@ class Database:
         Creates folder and file where they are missing.
         Raises: StorageBusy, StorageCorrupt, StorageError.
         """
-        with self.alone() as con, transaction(con):
+        with self._alone() as (con, confirm), transaction(con):
             yield con
+            confirm()
+
+    def change(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """Do `work` as `write` would; where another's commit outran it, wait with jitter and do it again.
+
+        `work` looks and stores by its connection only: done again, it sees what the others stored.
+        Raises: StorageOutrun if pauses of `wait` together did not help, and what `write` raises.
+        """
+        for pause in self._pauses():
+            try:
+                return self._change(work)
+            except StorageOutrun:
+                log.info("database.outrun path=%s pause=%.2f", self.path, pause)
+                self._sleep(pause)
+        return self._change(work)
+
+    def _change(self, work: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        with self.write() as con:
+            return work(con)
 
     @contextmanager
     def alone(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -84,8 +106,7 @@ class Database:
 
         Raises: StorageBusy, StorageCorrupt, StorageError.
         """
-        with self._in_use(read_only=False) as con, self._explained(), self._writing_alone(con):
-            migrate(con)
+        with self._alone() as (con, _):
             yield con
 
     @contextmanager
@@ -123,10 +144,17 @@ class Database:
                 path=self.path,
             )
 
-    def _writing_alone(self, con: duckdb.DuckDBPyConnection) -> AbstractContextManager[None]:
+    @contextmanager
+    def _alone(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, Confirm]]:
+        """Open as `alone` does; give also what to call before a commit, which fails if we lost the turn."""
+        with self._in_use(read_only=False) as con, self._explained(), self._writing_alone(con) as confirm:
+            migrate(con)
+            yield con, confirm
+
+    def _writing_alone(self, con: duckdb.DuckDBPyConnection) -> AbstractContextManager[Confirm]:
         """Take the writers' turn of a DuckLake; who has a file open for writing is alone anyway."""
         if self.path is None or not is_lake(self.path):
-            return nullcontext()
+            return nullcontext(lambda: None)
         return take_turn(con, read_lake(self.path), wait=self._wait)
 
     def _update_schema(self) -> None:
@@ -172,8 +200,7 @@ class Database:
     def _open(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         path = self.require_path()
         if is_lake(path):
-            was_used = path.with_name(PUBLISHED_NAME).exists()
-            return self._open_lake(path, create=not (read_only and was_used))
+            return self._open_lake(path)
         try:
             if not read_only and not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -185,20 +212,17 @@ class Database:
         except (duckdb.Error, OSError) as error:
             raise explain_opening(error, path) from error
 
-    def _open_lake(self, path: Path, *, create: bool) -> duckdb.DuckDBPyConnection:
-        """Take the open DuckLake, or open it; each transaction sees what others committed before it.
-
-        `create` is false where history was published from: a catalog that is not there was lost then.
-        """
+    def _open_lake(self, path: Path) -> duckdb.DuckDBPyConnection:
+        """Take the open DuckLake, or open it; each transaction sees what others committed before it."""
         if self._engine is not None:
             con, self._engine = self._engine, None
             return con
         con = _connect()
         try:
-            if create:
-                open_lake(con, read_lake(path), wait=self._wait)
-            else:
+            if path.with_name(PUBLISHED_NAME).exists():  # a catalog that is not there now was lost
                 attach_lake(con, read_lake(path), create=False)
+            else:
+                open_lake(con, read_lake(path), wait=self._wait)
             con.execute(f"USE {NAME}")
         except (duckdb.Error, OSError) as error:
             con.close()

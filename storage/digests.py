@@ -208,11 +208,14 @@ class DigestOutbox:
 
         Raises: StorageError if there is no such digest.
         """
-        with self._database.write() as con:
+
+        def record(con: duckdb.DuckDBPyConnection) -> None:
             for delivery in deliveries:
                 if not load_digest_states(con, [delivery.alert_id]):
                     raise StorageError(f"Digest {delivery.alert_id} was never asked for")
                 _update(con, delivery)
+
+        self._database.change(record)
 
 
 def _stand_in(row: tuple[Any, ...]) -> Alert:

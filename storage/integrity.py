@@ -13,9 +13,11 @@ import duckdb
 from storage.backup import read_contents
 from storage.database import Database, connect
 from storage.history_file import PARQUET, published_path, read_published
+from storage.lake import is_lake
 from storage.manifest import Manifest, PublishedFile, load_manifest
 from storage.migrate import pending_migrations
 from storage.published_tables import KEPT_BACK
+from storage.size import HistorySize, measure_history
 from tocsin.errors import StorageBusy, StorageError
 
 State = Literal["ok", "note", "wrong"]
@@ -98,7 +100,8 @@ def _check_live(db: Database) -> tuple[list[Finding], dict[str, int] | None]:
     except StorageBusy:
         raise
     except StorageError as error:
-        advice = "restore a backup: tocsin restore FILE --force"
+        lost = "restore a backup: tocsin restore FILE --force"
+        advice = "mend what it names, then check again" if is_lake(db.path) else lost
         return [Finding("live", "wrong", str(error), advice)], None
 
 
@@ -219,12 +222,26 @@ def _compare_counts(manifest: Manifest, counts: dict[str, int]) -> Finding:
 
 
 def _check_disk(db: Database) -> Finding:
-    """A run needs little; a backup or a compaction needs as much again as the live file has."""
-    path = db.require_path()
-    free, size = shutil.disk_usage(path.parent).free, path.stat().st_size
-    detail = f"{free / 1e9:,.1f} GB free, the live file has {size / 1e9:,.3f} GB"
-    if free < max(size // 10, 50_000_000):
+    """A run needs little; a backup or a compaction needs as much again as the live history has."""
+    place = db.require_path().parent
+    try:
+        found = measure_history(db)
+    except StorageError as error:
+        return Finding("disk", "note", f"how large the live history is cannot be told: {error}")
+    free, size = shutil.disk_usage(found.folder or place).free, found.total
+    detail = f"{free / 1e9:,.1f} GB free, {_describe_size(db, found)}"
+    if free < max(size // 10 if found.folder else 0, 50_000_000):
         return Finding("disk", "wrong", detail, "make room before the next run; then tocsin prune")
     if free < size:
         return Finding("disk", "note", detail, "a compaction or a backup on this disk would not fit")
     return Finding("disk", "ok", detail)
+
+
+def _describe_size(db: Database, size: HistorySize) -> str:
+    if not is_lake(db.path):
+        return f"the live file has {size.total / 1e9:,.3f} GB"
+    where = "here" if size.folder else "elsewhere"
+    return (
+        f"the live history has {size.data / 1e9:,.3f} GB in {size.files:,} Parquet files {where} "
+        f"and {size.catalog / 1e9:,.3f} GB in its catalog"
+    )

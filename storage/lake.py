@@ -17,8 +17,11 @@ from tocsin.errors import StorageError
 from tocsin.place import LAKE_NAME, LakeAddress
 
 NAME = "lake"  # what an attached DuckLake is called: by it a connection is known to speak its dialect
+CATALOG = f"__ducklake_metadata_{NAME}"  # what DuckLake calls its catalog's database then
 INLINED = 200  # rows; smaller writes stay in the catalog until `compact`, instead of a Parquet file each
 _BUSY_MS = 10_000  # how long SQLite waits for who commits
+# Without them libpq waits for ever: for a server that does not answer, and for tables that another locked.
+_BOUNDS = {"connect_timeout": "10", "tcp_user_timeout": "60000", "options": "'-c lock_timeout=30s'"}
 _ARRAY = re.compile(r"\b(FLOAT|TINYINT)\[\d+\]")
 _VIEW = re.compile(r"^CREATE (?:OR REPLACE )?VIEW (\w+)", re.MULTILINE)
 _COLUMN_COMMENT = re.compile(
@@ -74,7 +77,7 @@ def attach_lake(
         options += ["META_JOURNAL_MODE 'WAL'", f"META_BUSY_TIMEOUT {_BUSY_MS}"]  # readers never wait
     if "://" not in address.data:
         Path(address.data).mkdir(parents=True, exist_ok=True)
-    place = f"ducklake:{address.kind}:{address.catalog}"
+    place = f"ducklake:{address.kind}:{connection_of(address)}"
     try:
         con.execute(f"ATTACH {quote(place)} AS {name} ({', '.join(options)})")
     except duckdb.InvalidInputException as error:
@@ -85,6 +88,18 @@ def attach_lake(
     con.execute("SET disabled_optimizers = 'statistics_propagation'")
 
 
+def connection_of(address: LakeAddress) -> str:
+    """Give the catalog's place; a Postgres's with bounds, where the address sets none itself."""
+    if address.kind == "sqlite":
+        return address.catalog
+    free = (f"{key}={value}" for key, value in _BOUNDS.items() if not _sets(address.catalog, key))
+    return " ".join([address.catalog, *free])
+
+
+def _sets(catalog: str, key: str) -> bool:
+    return re.search(rf"(?:^|\s){key}\s*=", catalog) is not None
+
+
 def start_statistics(con: duckdb.DuckDBPyConnection) -> None:
     """Give every table that has no rows yet the statistics of none, as DuckLake's specification has them.
 
@@ -92,7 +107,7 @@ def start_statistics(con: duckdb.DuckDBPyConnection) -> None:
     instead of 7. Changes nothing where a table has them; outside a transaction only.
     """
     with transaction(con):
-        con.execute(_STATISTICS.format(catalog=f"__ducklake_metadata_{NAME}"))
+        con.execute(_STATISTICS.format(catalog=CATALOG))
 
 
 def load_extensions(con: duckdb.DuckDBPyConnection, address: LakeAddress) -> None:

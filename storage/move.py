@@ -18,7 +18,7 @@ from storage.migrate import migrate
 from storage.parquet import sync
 from storage.problems import explain
 from storage.transaction import transaction
-from storage.turns import open_lake, take_turn
+from storage.turns import Confirm, open_lake, take_turn
 from tocsin.errors import StorageError
 from tocsin.place import read_lake
 
@@ -97,9 +97,9 @@ def _move(source: Path, target: Path) -> tuple[MovedTable, ...]:
             con.execute("SET TimeZone = 'UTC'")
             _attach(con, source, _ORIGIN, read_only=True)
             _attach(con, target, NAME if is_lake(target) else _FILE, read_only=False)
-            with _alone(con, target):
-                return _fill(con)
-    except duckdb.Error as error:
+            with _alone(con, target) as confirm:
+                return _fill(con, confirm)
+    except (duckdb.Error, OSError) as error:
         raise explain(error, target) from error
 
 
@@ -117,15 +117,15 @@ def _attach(con: duckdb.DuckDBPyConnection, path: Path, name: str, *, read_only:
 
 
 @contextmanager
-def _alone(con: duckdb.DuckDBPyConnection, target: Path) -> Iterator[None]:
+def _alone(con: duckdb.DuckDBPyConnection, target: Path) -> Iterator[Confirm]:
     if not is_lake(target):
-        yield
+        yield lambda: None
         return
-    with take_turn(con, read_lake(target), wait=_WAIT.total_seconds()):
-        yield
+    with take_turn(con, read_lake(target), wait=_WAIT.total_seconds()) as confirm:
+        yield confirm
 
 
-def _fill(con: duckdb.DuckDBPyConnection) -> tuple[MovedTable, ...]:
+def _fill(con: duckdb.DuckDBPyConnection, confirm: Confirm) -> tuple[MovedTable, ...]:
     """Copy all tables into the database in use, and compare them before that counts."""
     migrate(con)
     columns = _list_columns(con, _ORIGIN)
@@ -137,7 +137,9 @@ def _fill(con: duckdb.DuckDBPyConnection) -> tuple[MovedTable, ...]:
                 "a history is moved to an empty place only"
             )
         con.execute(f"DELETE FROM {_OWN}")  # noqa: S608 - names are ours
-        return tuple(_copy(con, name, columns[name]) for name in columns)
+        copied = tuple(_copy(con, name, columns[name]) for name in columns)
+        confirm()
+        return copied
 
 
 def _copy(con: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str]) -> MovedTable:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import duckdb
 
+from storage.lake_problems import explain_lake
 from tocsin.errors import StorageBusy, StorageCorrupt, StorageError
 
 _BUSY = re.compile(
     r"could not set lock|conflicting lock|different configuration than existing"
-    r"|being used by another process|unique file handle conflict|database is locked|transaction conflict",
+    r"|being used by another process|unique file handle conflict|database is locked",
     re.IGNORECASE,
 )
 _CORRUPT = re.compile(
@@ -19,9 +20,24 @@ _CORRUPT = re.compile(
     r"|serialization error|failure while replaying wal|newer (?:version|duckdb)|storage version",
     re.IGNORECASE,
 )
-_FULL = re.compile(r"no space left|disk quota|file too large|out of disk|disk is full", re.IGNORECASE)
-_DENIED = re.compile(r"permission denied|read-only file system|operation not permitted", re.IGNORECASE)
+_DISK = (
+    (
+        re.compile(r"no space left|disk quota|file too large|out of disk|disk is full", re.IGNORECASE),
+        (
+            "could not be written: the disk is full ({why}). "
+            "Make room and run again; what was committed before is intact."
+        ),
+    ),
+    (
+        re.compile(r"permission denied|read-only file system|operation not permitted", re.IGNORECASE),
+        (
+            "may not be opened or written ({why}). "
+            "Give this user permission to write the file and its folder, or choose another TOCSIN_DATA."
+        ),
+    ),
+)
 _ABOUT_SQL = (duckdb.ProgrammingError, duckdb.DataError, duckdb.IntegrityError)
+_OWN_QUESTION = re.compile(r"^\w+(?: \w+)? Error: Failed to [\w ]* DuckLake: ")  # DuckLake's to its catalog
 _HOLDER = re.compile(r"\(PID (\d+)\)")
 
 
@@ -29,24 +45,18 @@ def explain(error: Exception, path: Path | None) -> StorageError:
     """Turn an error of DuckDB or the system into the StorageError that says what to look at."""
     text = str(error)
     where = name_of(path)
-    if isinstance(error, _ABOUT_SQL):  # such messages quote people's data: no guessing from their words
+    is_about_sql = isinstance(error, _ABOUT_SQL) and not _OWN_QUESTION.search(text)
+    if not is_about_sql and (known := explain_lake(text, path)):
+        return known
+    if is_about_sql:  # such messages quote people's data: no guessing from their words
         return StorageError(f"{where} refused a statement: {_first_line(text)}", path=path)
     if _BUSY.search(text):
         return _explain_busy(text, path)
     if _CORRUPT.search(text):
         return corrupt(path, _first_line(text))
-    if _FULL.search(text):
-        return StorageError(
-            f"{where} could not be written: the disk is full ({_first_line(text)}). "
-            "Make room and run again; what was committed before is intact.",
-            path=path,
-        )
-    if _DENIED.search(text):
-        return StorageError(
-            f"{where} may not be opened or written ({_first_line(text)}). "
-            "Give this user permission to write the file and its folder, or choose another TOCSIN_DATA.",
-            path=path,
-        )
+    for words, advice in _DISK:
+        if words.search(text):
+            return StorageError(f"{where} {advice.format(why=_first_line(text))}", path=path)
     return StorageError(f"{where} could not be used: {_first_line(text)}", path=path)
 
 

@@ -17,9 +17,34 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent / "on_ducklake"))
+from lake_instead import SWITCH, RedirectAtImport
+
 # No test is timed: machines are noisy, and a slow example is not a wrong one.
 hypothesis.settings.register_profile("tocsin", deadline=None)
 hypothesis.settings.load_profile("tocsin")
+
+ON_DUCKLAKE = os.environ.get("TOCSIN_TEST_STORAGE") == "ducklake"  # docs/ducklake.md
+# These say themselves where their histories lie.
+PLACED = ("tests/storage/", "test_ducklake_commands.py", "test_place.py")
+
+if ON_DUCKLAKE:
+    sys.meta_path.insert(0, RedirectAtImport)
+
+
+def pytest_collection_modifyitems(items):
+    """Leave out, on DuckLake, what is about the file: the marker says why."""
+    for item in items:
+        if ON_DUCKLAKE and (about := item.get_closest_marker("duckdb_file")):
+            item.add_marker(pytest.mark.skip(reason=f"about the DuckDB file: {about.args[0]}"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Have the histories of other tests lie in DuckLake, also those of fixtures for several tests."""
+    if ON_DUCKLAKE:
+        SWITCH.turn(not any(part in item.path.as_posix() for part in PLACED))
+
 
 EMULATOR = Path(__file__).parent / "emulator" / "node_modules" / ".bin" / "emulate"
 APP_SCOPES = (

@@ -8,6 +8,7 @@ TocsinError
 ├── ModelError         model files are missing, corrupt or do not fit together
 ├── StorageError       the database cannot be used
 │   ├── StorageBusy    another process holds it; try again
+│   │   └── StorageOutrun  another's commit came first, nothing of ours is stored; do it again
 │   ├── StorageCorrupt the file is not a database we can open
 │   └── QueryError     a person's SQL was refused
 ├── WorkerLost         a worker process ended with a task of ours, and again when it was done anew
@@ -86,6 +87,10 @@ class StorageError(TocsinError):
 
 class StorageBusy(StorageError):
     """Another process holds the database file; the same call may succeed later."""
+
+
+class StorageOutrun(StorageBusy):
+    """Another's commit came first: nothing of this transaction is stored, and it may be done again."""
 
 
 class StorageCorrupt(StorageError):

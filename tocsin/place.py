@@ -6,7 +6,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import quote, unquote
 
 from tocsin.errors import SettingsError
 
@@ -15,6 +15,9 @@ LAKE_NAME = "lake.url"  # in a data folder: its history lies where this file say
 LOCAL = Path("data")
 FORM = (
     "ducklake:sqlite:FILE?data=FOLDER&local=FOLDER or ducklake:postgres:dbname=NAME host=HOST?data=…&local=…"
+)
+_AS_IT_IS = (
+    "/:@ +,;=~()[]!$'*"  # in a folder's name; what would end it or be read otherwise is written as %26
 )
 _SECRET = re.compile(r"\b(?:password|sslpassword)\s*=|://", re.IGNORECASE)
 
@@ -31,7 +34,7 @@ class LakeAddress:
     data: str
 
     def __str__(self) -> str:
-        return f"{PREFIX}{self.kind}:{self.catalog}?data={self.data}"
+        return f"{PREFIX}{self.kind}:{self.catalog}?data={quote(self.data, safe=_AS_IT_IS)}"
 
 
 def is_lake_url(text: str) -> bool:
@@ -46,7 +49,7 @@ def split_place(text: str) -> tuple[LakeAddress, Path]:
     """
     body, _, query = text.removeprefix(PREFIX).partition("?")
     kind, _, catalog = body.partition(":")
-    options = dict(parse_qsl(query))
+    options = _read_options(query)
     if _SECRET.search(catalog) or "@" in options.get("data", ""):
         raise SettingsError(
             "TOCSIN_DATA: a password has no place in it. Postgres reads PGPASSWORD or PGPASSFILE, "
@@ -66,6 +69,8 @@ def read_lake(path: Path) -> LakeAddress:
         return split_place(path.read_text("utf-8").strip())[0]
     except (OSError, UnicodeError) as error:
         raise SettingsError(f"{path} cannot be read ({error})") from error
+    except SettingsError as error:
+        raise SettingsError(f"{path} is not as it was written: {error}") from None
 
 
 def bind_lake(folder: Path, address: LakeAddress) -> None:
@@ -90,6 +95,12 @@ def bind_lake(folder: Path, address: LakeAddress) -> None:
         draft.replace(path)
     except OSError as error:
         raise SettingsError(f"Data folder {folder}: cannot be written to ({error.strerror})") from error
+
+
+def _read_options(query: str) -> dict[str, str]:
+    """Read `key=value&…`; %XX stands for a character, and + for itself: folders have such names."""
+    pairs = (part.partition("=") for part in query.split("&") if part)
+    return {key: unquote(value) for key, _, value in pairs}
 
 
 def _absolute(place: str, kind: str) -> str:

@@ -1,6 +1,7 @@
 """A run killed at any point loses nothing and doubles nothing once the next run has ended."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def drive(newsroom, few_topics, slack_emulator, clean_environment, tmp_path):
         "TOCSIN_SLACK_API_URL": slack_emulator.base_url,
         "TOCSIN_SLACK_CHANNEL": f"#{channel}",
         "TOCSIN_ALLOW_NETWORKS": "127.0.0.1/32",
-        "PYTHONPATH": str(DRIVER.parents[2]),
+        "PYTHONPATH": os.pathsep.join([str(DRIVER.parents[2]), clean_environment.get("PYTHONPATH", "")]),
     }
     feeds = json.dumps([feed.url for feed in newsroom.feeds])
 

@@ -15,6 +15,9 @@ import numpy as np
 import pytest
 from hypothesis import Phase, settings
 
+sys.path.insert(0, str(Path(__file__).parent))
+from lakes import POSTGRES, make_database
+
 from storage.alerts import store_alerts
 from storage.articles import store_articles
 from storage.database import FILE_NAME, Database
@@ -68,13 +71,6 @@ def now() -> datetime:
     return NOW
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out, on DuckLake, what is about the file: the marker says why."""
-    for item in items:
-        if ON_DUCKLAKE and (about := item.get_closest_marker("duckdb_file")):
-            item.add_marker(pytest.mark.skip(reason=f"about the DuckDB file: {about.args[0]}"))
-
-
 def make_lake(folder: Path, lake: Path) -> Path:
     """Bind a data folder to a DuckLake with a SQLite catalog; give the path of its history."""
     bind_lake(folder, LakeAddress("sqlite", str(lake / "catalog.sqlite"), str(lake / "parquet")))
@@ -84,6 +80,20 @@ def make_lake(folder: Path, lake: Path) -> Path:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "data" / (LAKE_NAME if ON_DUCKLAKE else FILE_NAME)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The path of a history in an empty DuckLake."""
+    pytest.importorskip("duckdb_extension_ducklake", reason="needs tocsin[ducklake]")
+    catalog = str(tmp_path / "lake" / "catalog.sqlite")
+    if request.param == "postgres":
+        if POSTGRES is None:
+            pytest.skip("TOCSIN_TEST_POSTGRES names no Postgres")
+        catalog = f"{POSTGRES} dbname={make_database(tmp_path.name)}"
+    address = LakeAddress(request.param, catalog, str(tmp_path / "lake" / "parquet"))
+    bind_lake(tmp_path / "local", address)
+    return tmp_path / "local" / LAKE_NAME
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,18 @@
-"""kill -9 at bad moments: the file opens and holds exactly what was committed."""
+"""kill -9 at bad moments: the history opens and holds exactly what was committed."""
 
 import random
 from datetime import timedelta
 
 import pytest
 
-from storage.database import Database
+from storage.database import FILE_NAME, Database
 
-pytestmark = pytest.mark.duckdb_file("a killed writer leaves a log beside it")
+
+@pytest.fixture
+def placed(path, place_history):
+    """The path of a history that is not made yet."""
+    return place_history(path.parent)
+
 
 _WRITE_ON_AND_ON = """
 import itertools, sys
@@ -55,11 +60,11 @@ def stored_runs(path) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_writer_killed_anywhere_loses_nothing_it_reported(seed, path, start_child):
-    child = start_child(_WRITE_ON_AND_ON, path)
+def test_a_writer_killed_anywhere_loses_nothing_it_reported(seed, placed, start_child):
+    child = start_child(_WRITE_ON_AND_ON, placed)
     reported = [child.hear() for _ in range(random.Random(seed).randint(1, 9))][-1]
     child.kill()
-    stored = {int(name.removeprefix("run-")) for name in stored_runs(path)}
+    stored = {int(name.removeprefix("run-")) for name in stored_runs(placed)}
     assert len(stored) >= int(reported)
     assert stored == {*range(1, len(stored) + 1)}
 
@@ -75,14 +80,15 @@ def test_a_kill_keeps_exactly_what_was_committed(moment, kept, database, start_c
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_kill_while_the_file_is_made_leaves_one_that_opens(seed, path, start_child):
-    child = start_child("import duckdb, pyarrow\nprint('ready', flush=True)\n" + _WRITE_ON_AND_ON, path)
+def test_a_kill_while_the_history_is_made_leaves_one_that_opens(seed, placed, start_child):
+    child = start_child("import duckdb, pyarrow\nprint('ready', flush=True)\n" + _WRITE_ON_AND_ON, placed)
     assert child.hear() == "ready"
-    while not path.parent.exists():
+    begun = placed.parent if placed.name == FILE_NAME else placed.parent / "lake"
+    while not begun.exists():
         pass
     spin = random.Random(seed).randint(0, 200_000)
     while spin:
         spin -= 1
     child.kill()
-    with Database(path).write() as con:
+    with Database(placed).write() as con:
         assert con.execute("SELECT max(number) FROM schema_migrations").fetchall()[0][0] >= 2

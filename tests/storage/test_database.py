@@ -17,10 +17,10 @@ from storage.alerts import DuckOutbox, store_alerts
 from storage.database import Database
 from storage.query import run_query
 from storage.runs import start_run
-from tocsin.errors import StorageBusy, StorageCorrupt, StorageError
+from tocsin.errors import StorageBusy, StorageCorrupt, StorageError, StorageOutrun
 from tocsin.types import Delivery
 
-pytestmark = pytest.mark.duckdb_file("its locks, bytes and blocks")
+OF_THE_FILE = pytest.mark.duckdb_file("its locks, bytes and blocks")
 
 ENTRIES = {
     "write": lambda database, now: database.write().__enter__(),
@@ -47,6 +47,12 @@ def count_runs(database: Database) -> int:
 # ---------------------------------------------------------------- transactions
 
 
+@pytest.fixture
+def placed(path, place_history):
+    """The path of a history that is not made yet."""
+    return place_history(path.parent)
+
+
 def test_what_a_write_block_did_is_there_for_the_next_reader(database, now):
     with database.write() as con:
         start_run(con, "run", "monitor", now=now)
@@ -54,8 +60,8 @@ def test_what_a_write_block_did_is_there_for_the_next_reader(database, now):
 
 
 @pytest.mark.parametrize("place", ["memory", "file"])
-def test_an_exception_in_a_write_block_undoes_all_of_it(place, path, now):
-    database = Database(None if place == "memory" else path)
+def test_an_exception_in_a_write_block_undoes_all_of_it(place, placed, now):
+    database = Database(None if place == "memory" else placed)
     with database.write() as con:
         start_run(con, "kept", "monitor", now=now)
     with pytest.raises(KeyboardInterrupt), database.write() as con:  # noqa: PT012
@@ -65,8 +71,8 @@ def test_an_exception_in_a_write_block_undoes_all_of_it(place, path, now):
 
 
 @pytest.mark.parametrize("place", ["memory", "file"])
-def test_a_read_block_cannot_write(place, path):
-    database = Database(None if place == "memory" else path)
+def test_a_read_block_cannot_write(place, placed):
+    database = Database(None if place == "memory" else placed)
     with database.write():
         pass
     with pytest.raises(StorageError, match="read-only"), database.read() as con:
@@ -96,6 +102,7 @@ def test_times_are_utc_and_the_log_is_allowed_to_grow(database):
     assert log_size == "244.1 MiB"
 
 
+@OF_THE_FILE
 def test_the_file_is_closed_after_each_use(database, hold):
     with database.write():
         pass
@@ -112,6 +119,7 @@ def test_uses_do_not_nest_in_one_thread(database):
 # ---------------------------------------------------------------- held files
 
 
+@OF_THE_FILE
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_every_entry_says_busy_while_another_process_holds_the_file(entry, stored, hold, now):
     child = hold(stored.path)
@@ -125,6 +133,7 @@ def test_every_entry_says_busy_while_another_process_holds_the_file(entry, store
     assert count_runs(stored) == 0
 
 
+@OF_THE_FILE
 def test_a_reader_in_another_process_keeps_writers_out_but_not_readers(stored, hold):
     hold(stored.path, "read")
     assert count_runs(stored) == 0
@@ -132,6 +141,7 @@ def test_a_reader_in_another_process_keeps_writers_out_but_not_readers(stored, h
         pass
 
 
+@OF_THE_FILE
 @pytest.mark.parametrize("entry", UNDAMAGED)
 def test_a_held_file_is_waited_for(entry, stored, hold, now):
     child = hold(stored.path)
@@ -139,6 +149,7 @@ def test_a_held_file_is_waited_for(entry, stored, hold, now):
     ENTRIES[entry](patient, now)
 
 
+@OF_THE_FILE
 def test_waiting_ends_after_the_allowed_time_in_growing_pauses(stored, hold):
     hold(stored.path)
     pauses: list[float] = []
@@ -151,6 +162,7 @@ def test_waiting_ends_after_the_allowed_time_in_growing_pauses(stored, hold):
     assert len(set(pauses)) == len(pauses)
 
 
+@OF_THE_FILE
 def test_a_connection_of_other_settings_in_this_process_is_busy_too(database):
     other = duckdb.connect(database.path)
     try:
@@ -160,21 +172,21 @@ def test_a_connection_of_other_settings_in_this_process_is_busy_too(database):
         other.close()
 
 
-def test_threads_take_turns_even_through_two_databases(path, now):
+def test_threads_take_turns_even_through_two_databases(placed, now):
     def store(database: Database, names: range) -> None:
         for name in names:
             with database.write() as con:
                 start_run(con, f"run-{name}", "monitor", now=now)
 
     threads = [
-        threading.Thread(target=store, args=(Database(path), range(5 * number, 5 * number + 5)))
+        threading.Thread(target=store, args=(Database(placed), range(5 * number, 5 * number + 5)))
         for number in range(4)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert count_runs(Database(path)) == 20
+    assert count_runs(Database(placed)) == 20
 
 
 def test_a_thread_that_waits_too_long_for_its_turn_is_told_busy(database):
@@ -203,12 +215,14 @@ def test_reading_without_a_history_says_how_to_make_one_and_makes_nothing(path):
     assert not path.parent.exists()
 
 
+@OF_THE_FILE
 def test_writing_makes_folder_and_file_and_nothing_else(path):
     with Database(path).write():
         pass
     assert [entry.name for entry in path.parent.iterdir()] == ["tocsin.duckdb"]
 
 
+@OF_THE_FILE
 def test_a_file_that_appears_meanwhile_is_not_replaced(path, monkeypatch, now):
     """Another process may make the file between our look and our turn."""
     with Database(path).write() as con:
@@ -220,6 +234,7 @@ def test_a_file_that_appears_meanwhile_is_not_replaced(path, monkeypatch, now):
         assert con.execute("SELECT run_id FROM runs").fetchall() == [("theirs",)]
 
 
+@OF_THE_FILE
 def test_a_file_system_without_hard_links_is_enough(path, monkeypatch):
     def refuse(*_arguments: object) -> None:
         raise PermissionError("no links here")
@@ -246,6 +261,7 @@ DAMAGE = {
 }
 
 
+@OF_THE_FILE
 @pytest.mark.parametrize("entry", UNDAMAGED)
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_file_is_named_and_left_untouched(damage, entry, stored, now):
@@ -353,9 +369,53 @@ def test_a_full_disk_is_a_clear_error_and_keeps_what_was_committed(database, sta
     assert count_runs(database) == 1
 
 
+@OF_THE_FILE
 def test_a_row_group_is_small_so_that_a_checkpoint_needs_little_memory(database):
     with database.write() as con:
         con.execute("CREATE TABLE many AS SELECT range AS id FROM range(50_000)")
     with database.read() as con:
         rows = con.execute("SELECT max(count) FROM pragma_storage_info('many')").fetchall()
     assert rows[0][0] <= 16_384
+
+
+def test_work_that_was_outrun_is_undone_and_done_again_after_growing_pauses(placed):
+    pauses, tries = [], []
+
+    def work(con):
+        tries.append(con.execute("SELECT count(*) FROM seen").fetchall())
+        con.execute("INSERT INTO seen VALUES (1, 1)")
+        if len(tries) < 4:
+            raise StorageOutrun("another's commit came first")
+        return "done"
+
+    db = Database(placed, sleep=pauses.append, rng=random.Random(1))
+    assert db.change(work) == "done"
+    assert tries == [[(0,)]] * 4
+    assert len(pauses) == 3
+    assert pauses == sorted(pauses)
+    with db.read() as con:
+        assert con.execute("FROM seen").fetchall() == [(1, 1)]
+
+
+def test_work_that_is_always_outrun_ends_when_its_pauses_add_up_to_the_wait(placed):
+    pauses = []
+
+    def work(con):
+        raise StorageOutrun("another's commit came first")
+
+    with pytest.raises(StorageOutrun) as raised:
+        Database(placed, sleep=pauses.append, wait=timedelta(seconds=3)).change(work)
+    assert sum(pauses) == pytest.approx(3)
+    assert raised.value.path == placed
+
+
+def test_other_errors_of_the_work_are_not_tried_again(placed):
+    tries = []
+
+    def work(con):
+        tries.append(1)
+        raise StorageBusy("held by another")
+
+    with pytest.raises(StorageBusy):
+        Database(placed, sleep=tries.append).change(work)
+    assert tries == [1]

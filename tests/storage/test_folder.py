@@ -8,8 +8,6 @@ from storage.database import Database
 from storage.folder import history_path, lock_data_folder, throwaway_copy
 from tocsin.errors import StorageBusy, StorageError
 
-pytestmark = pytest.mark.duckdb_file("its name, and copies of it")
-
 HOLD = """
 import sys
 from pathlib import Path
@@ -64,8 +62,8 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(tmp_path):
         pass
 
 
-def test_a_throwaway_copy_holds_the_history_and_changes_nothing(tmp_path):
-    path = history_path(tmp_path)
+def test_a_throwaway_copy_holds_the_history_and_changes_nothing(tmp_path, place_history):
+    path = place_history(tmp_path)
     with Database(path).write() as con:
         con.execute("INSERT INTO seen VALUES (1, 2)")
     before = path.read_bytes()
@@ -76,6 +74,8 @@ def test_a_throwaway_copy_holds_the_history_and_changes_nothing(tmp_path):
         assert copy.parent != path.parent
     assert not copy.exists()
     assert path.read_bytes() == before
+    with Database(path).read() as con:
+        assert con.execute("FROM seen").fetchall() == [(1, 2)]
 
 
 def test_a_copy_of_no_history_is_no_history(tmp_path):

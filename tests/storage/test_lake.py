@@ -1,29 +1,34 @@
 """A history in DuckLake: writers take turns, readers do not wait, a history moves in and out whole."""
 
 import hashlib
-import os
-import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
+from lakes import POSTGRES, make_database
+
+from flows.retention import prune_history
 from storage.backup import back_up, inspect
 from storage.compact import compact
 from storage.database import FILE_NAME, Database
 from storage.folder import history_path, throwaway_copy
+from storage.integrity import check_history
 from storage.lake import ARRAYS, adapt, find_views, view_comments
 from storage.migrate import load_migrations
 from storage.move import move_history
+from storage.prune import PruneOrder
 from storage.publish import publish
 from storage.query import query_published
 from storage.restore import restore
+from storage.size import measure_history
+from storage.turns import take_turn
 from tocsin.errors import StorageBusy, StorageError
 from tocsin.place import LakeAddress, bind_lake, read_lake
 
-# A Postgres to make databases in, as libpq writes it: "host=/tmp/socket user=postgres".
-POSTGRES = os.environ.get("TOCSIN_TEST_POSTGRES")
 MIGRATIONS = [each.sql for each in load_migrations()]
 
 _STORE = """
@@ -82,42 +87,6 @@ sys.stdin.readline()
 with Database(Path(sys.argv[1])).write() as con:
     print(con.execute("SELECT list(number ORDER BY number) FROM schema_migrations").fetchall()[0][0])
 """
-
-_MEDDLE = """
-import sys
-from pathlib import Path
-from storage.database import connect
-from storage.lake import attach_lake
-from tocsin.place import read_lake
-
-con = connect()
-attach_lake(con, read_lake(Path(sys.argv[1])))
-con.execute("USE lake")
-print("ready", flush=True)
-sys.stdin.readline()
-con.execute("UPDATE seen SET article_id = 7")
-print("done", flush=True)
-"""
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def lake(request, tmp_path) -> Path:
-    """The path of a history in an empty DuckLake."""
-    pytest.importorskip("duckdb_extension_ducklake", reason="needs tocsin[ducklake]")
-    catalog = str(tmp_path / "lake" / "catalog.sqlite")
-    if request.param == "postgres":
-        if POSTGRES is None:
-            pytest.skip("TOCSIN_TEST_POSTGRES names no Postgres")
-        catalog = f"{POSTGRES} dbname={make_database(tmp_path.name)}"
-    address = LakeAddress(request.param, catalog, str(tmp_path / "lake" / "parquet"))
-    bind_lake(tmp_path / "local", address)
-    return history_path(tmp_path / "local")
-
-
-def make_database(name: str) -> str:
-    name = f"tocsin_{os.getpid()}_{abs(hash(name))}"
-    subprocess.run(["psql", "-q", f"{POSTGRES} dbname=postgres", "-c", f"CREATE DATABASE {name}"], check=True)
-    return name
 
 
 @pytest.fixture
@@ -235,30 +204,6 @@ def test_a_reader_does_not_wait_for_a_writer_and_a_second_writer_is_told_busy(la
     assert read(lake, "SELECT key FROM seen ORDER BY key") == [(1,), (2,)]
 
 
-def test_a_transaction_that_another_tool_has_outrun_is_busy_and_can_be_done_again(lake, start_child):
-    """Ours take turns; who writes with a tool of their own does not."""
-    db = Database(lake)
-    with db.write() as con:
-        con.execute("INSERT INTO seen VALUES (1, 1)")
-    child = start_child(_MEDDLE, lake)
-    assert child.hear() == "ready"
-
-    def change(*, outrun):
-        with db.write() as con:
-            con.execute("DELETE FROM seen WHERE key = 1")
-            con.execute("INSERT INTO seen VALUES (2, 2)")
-            if outrun:
-                child.process.stdin.write("\n")
-                child.process.stdin.flush()
-                assert child.hear() == "done"
-
-    with pytest.raises(StorageBusy, match="Try again"):
-        change(outrun=True)
-    assert read(lake, "FROM seen") == [(1, 7)]
-    change(outrun=False)
-    assert read(lake, "FROM seen") == [(2, 2)]
-
-
 def test_programs_that_start_together_make_one_history(lake, start_child):
     children = [start_child(_START, lake) for _ in range(3)]
     assert [child.hear() for child in children] == ["ready"] * 3
@@ -304,9 +249,31 @@ def test_a_catalog_that_is_lost_is_not_an_empty_history(lake, now):
         empty = make_database("empty")
         address = replace(address, catalog=f"{POSTGRES} dbname={empty}")
         lake.write_text(f"{address}\n", "utf-8")
-    with pytest.raises(StorageError, match="has no catalog"), Database(lake).read():
-        pass
+    for use in (Database(lake).read, Database(lake).write):
+        with pytest.raises(StorageError, match="has no catalog"), use():
+            pass
     assert address.kind == "postgres" or not Path(address.catalog).exists()
+
+
+def test_a_place_with_files_of_another_is_refused_for_tending_would_remove_them(lake, tmp_path):
+    with Database(lake).write() as con:
+        con.execute("INSERT INTO seen SELECT range, range FROM range(500)")
+    [size] = list_parquet(lake)
+    other = replace(read_lake(lake), kind="sqlite", catalog=str(tmp_path / "other.sqlite"))
+    bind_lake(tmp_path / "other", other)
+    with pytest.raises(StorageError, match="holds Parquet files already"):
+        read(history_path(tmp_path / "other"), "SELECT 1")
+    assert list_parquet(lake) == [size]
+
+
+def test_a_turn_that_cannot_be_taken_names_its_file(tmp_path):
+    (tmp_path / "c.sqlite.writer.lock").mkdir()
+    address = LakeAddress("sqlite", str(tmp_path / "c.sqlite"), str(tmp_path / "p"))
+    with (
+        pytest.raises(StorageError, match=r"writer\.lock cannot be locked"),
+        take_turn(None, address, wait=1),
+    ):
+        pass
 
 
 def test_the_first_who_reads_makes_an_empty_history(lake):
@@ -428,3 +395,56 @@ def test_tending_joins_small_files_and_keeps_every_row(lake):
     compact(db)
     assert read(lake, count) == [(1,)]
     assert read(lake, "SELECT count(*), sum(hash(seen)) FROM seen") == before
+
+
+# ---------------------------------------------------------------- its size
+
+
+def list_parquet(path):
+    return [each.stat().st_size for each in Path(read_lake(path).data).rglob("*.parquet")]
+
+
+def test_its_size_is_that_of_its_parquet_files_and_its_catalog(lake):
+    db = Database(lake)
+    for number in range(3):
+        with db.write() as con:
+            con.execute("INSERT INTO seen SELECT range, ? FROM range(500)", [number])
+    found = measure_history(db)
+    assert (found.files, found.data) == (3, sum(list_parquet(lake)))
+    assert found.folder == Path(read_lake(lake).data)
+    assert found.catalog > 100_000
+    if read_lake(lake).kind == "sqlite":
+        assert found.catalog >= Path(read_lake(lake).catalog).stat().st_size
+    done = compact(db)
+    assert done.before == found.total
+    after = measure_history(db)
+    assert (done.after, after.files) == (after.total, 2)  # and the list of migrations, from the catalog
+    assert 0 < after.data < found.data
+
+
+def test_a_check_and_a_prune_tell_what_the_lake_holds_not_the_size_of_its_address(lake, now):
+    db = Database(lake)
+    with db.write() as con:
+        con.execute(
+            "INSERT INTO fetches (run_id, feed_url, fetched_at, outcome, received_bytes, seconds, entries, "
+            "new_articles) SELECT 'r', 'f', $now - to_days(range::INTEGER), 'new', 1, 1, 1, 1 "
+            "FROM range(4000)", {"now": now},
+        )  # fmt: skip
+    size = measure_history(db)
+    [disk] = [each for each in check_history(db) if each.check == "disk"]
+    assert f"{size.data / 1e9:,.3f} GB in 1 Parquet files" in disk.detail
+    done = prune_history(db, PruneOrder(now - timedelta(days=100)), run_id="p", now=now)
+    assert done.removed["fetches"] > 3000
+    assert (done.bytes_before, done.bytes_after) == (size.total, measure_history(db).total)
+
+
+def test_a_check_of_a_lake_that_does_not_open_ends_with_what_to_mend(lake, now):
+    db = Database(lake)
+    publish(db, now=now)
+    db.close()
+    address = read_lake(lake)
+    lake.write_text(f"{replace(address, catalog='/nowhere/c.sqlite', kind='sqlite')}\n", "utf-8")
+    live, disk = check_history(Database(lake))
+    assert (live.state, disk.state) == ("wrong", "note")
+    assert "has no catalog" in live.detail
+    assert "restore" not in live.advice

@@ -1,5 +1,6 @@
 """A history in DuckLake whose Parquet files lie in a bucket of an S3-compatible server, on loopback."""
 
+import importlib
 import urllib.request
 import xml.etree.ElementTree as ET
 
@@ -11,6 +12,7 @@ from storage.folder import history_path
 from storage.move import move_history
 from storage.publish import publish
 from storage.query import query_published
+from storage.size import measure_history
 from tocsin.errors import StorageError
 from tocsin.place import bind_lake, split_place
 
@@ -44,8 +46,9 @@ def lake(endpoint, tmp_path, monkeypatch):
     return history_path(folder)
 
 
-def ask(url, method="GET"):
-    with OPENER.open(urllib.request.Request(url, method=method), timeout=30) as response:
+def ask(url, method="GET", said=None):
+    request = urllib.request.Request(url, said, {"Content-Type": "text/plain"}, method=method)
+    with OPENER.open(request, timeout=30) as response:
         return response.read()
 
 
@@ -96,8 +99,53 @@ def test_a_server_that_is_gone_is_a_storage_error_and_no_row_is_half_there(endpo
         pass
     monkeypatch.setenv("DUCKDB_S3_ENDPOINT", "127.0.0.1:9")
     gone = Database(lake)
-    with pytest.raises(StorageError, match=r"127\.0\.0\.1:9"), gone.write() as con:
+    with pytest.raises(StorageError, match=r"DUCKDB_S3_ENDPOINT.*127\.0\.0\.1:9"), gone.write() as con:
         con.execute("SET http_retries = 0; INSERT INTO seen SELECT range, range FROM range(500)")
     gone.close()
     monkeypatch.setenv("DUCKDB_S3_ENDPOINT", endpoint)
     assert read(lake, "SELECT count(*) FROM seen") == [(0,)]
+
+
+def store(path, first):
+    with Database(path).write() as con:
+        con.execute("INSERT INTO seen SELECT range + ?, range FROM range(500)", [first])
+
+
+def test_a_refused_key_names_the_variables_and_not_their_values_and_loses_nothing(endpoint, lake):
+    store(lake, 0)
+    ask(f"http://{endpoint}/moto-api/reset-auth", "POST", b"0")  # from now on it knows no key
+    try:
+        for use in (lambda: store(lake, 1000), lambda: read(lake, "SELECT sum(article_id) FROM seen")):
+            with pytest.raises(StorageError, match=r"refused the key.*AWS_SECRET_ACCESS_KEY") as raised:
+                use()
+            assert "not-a-secret" not in str(raised.value)
+            assert "tester" not in str(raised.value)
+    finally:
+        ask(f"http://{endpoint}/moto-api/reset-auth", "POST", b"inf")
+    assert read(lake, "SELECT count(*), sum(article_id) FROM seen") == [(500, 499 * 250)]
+
+
+def test_a_bucket_that_is_not_there_is_said_before_anything_is_made(endpoint, lake, tmp_path):
+    url = f"ducklake:sqlite:{tmp_path}/other.sqlite?data=s3://nowhere/x&local={tmp_path}/other"
+    address, folder = split_place(url)
+    bind_lake(folder, address)
+    with pytest.raises(StorageError, match=r"bucket is not there.*data="):
+        store(history_path(folder), 0)
+    assert not (tmp_path / "other.sqlite").exists()
+
+
+def test_a_parquet_file_that_somebody_removed_is_told_as_such(endpoint, lake):
+    store(lake, 0)
+    [name] = [each for each in list_files(endpoint, lake) if "/seen/" in each]
+    backends = importlib.import_module("moto.s3.models").s3_backends
+    [bucket] = [each for each in backends["123456789012"]["aws"].buckets.values() if each.name == "news"]
+    bucket.keys.pop(name)
+    with pytest.raises(StorageError, match="gone from the bucket"):
+        read(lake, "SELECT sum(article_id) FROM seen")
+
+
+def test_its_size_is_that_of_its_objects(endpoint, lake):
+    store(lake, 0)
+    size = measure_history(Database(lake))
+    assert (size.files, size.folder) == (1, None)
+    assert size.data > 1000

@@ -14,7 +14,6 @@ import pytest
 from storage import extensions, share
 from storage.articles import store_articles
 from storage.database import Database
-from storage.folder import history_path
 from storage.publish import publish
 from storage.share import Listening, share_history
 from tocsin.errors import StorageError
@@ -30,8 +29,8 @@ has_quack = pytest.mark.skipif(
 
 
 @pytest.fixture
-def db(tmp_path):
-    db = Database(history_path(tmp_path / "data"))
+def db(tmp_path, place_history):
+    db = Database(place_history(tmp_path / "data"))
     grow(db, 1)
     return db
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from storage.folder import history_path
 from tocsin.errors import SettingsError
@@ -62,10 +64,26 @@ def test_a_password_and_what_is_no_ducklake_are_refused_without_being_repeated(t
     assert "TOCSIN_DATA" in str(error.value)
 
 
+@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"]), min_size=1))
+def test_any_folder_is_found_again_by_the_address_that_is_kept(name):
+    address = LakeAddress("sqlite", "/c.sqlite", str(Path(f"/p/{name}x")))
+    assert split_place(str(address))[0] == address
+
+
+def test_a_plus_and_a_percent_stand_for_themselves_and_for_a_character():
+    assert split_place("ducklake:sqlite:/c?data=/a+b%26c")[0].data == "/a+b&c"
+
+
+def test_an_address_that_was_spoilt_names_its_file(tmp_path):
+    (tmp_path / "lake.url").write_text("")
+    with pytest.raises(SettingsError, match=r"lake\.url is not as it was written"):
+        read_lake(tmp_path / "lake.url")
+
+
 def test_a_url_in_the_data_setting_is_kept_in_its_local_folder(tmp_path):
     url = f"ducklake:sqlite:{tmp_path}/c.sqlite?data={tmp_path}/p&local={tmp_path}/local"
-    for given in (url, Path(url)):
-        settings = load_settings(data=given)
+    for place in (url, Path(url)):
+        settings = load_settings(data=place)
         assert settings.data == tmp_path / "local"
         assert settings.lake == f"ducklake:sqlite:{tmp_path}/c.sqlite?data={tmp_path}/p"
     path = history_path(settings.data)

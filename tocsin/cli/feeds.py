@@ -205,8 +205,8 @@ def _change(settings: Settings, change: Callable[[Any, datetime], Changes]) -> C
     from storage.folder import lock_data_folder  # noqa: PLC0415
 
     configure_logging(settings.data, level=settings.log_level)
-    with lock_data_folder(settings.data), _database(settings).write() as con:
-        changes = change(con, datetime.now(UTC))
+    with lock_data_folder(settings.data):
+        changes = _database(settings).change(lambda con: change(con, datetime.now(UTC)))
     for url, what in changes:
         log.info("feed.list_changed feed=%s change=%r", loggable(url), what)
     return changes

@@ -7,10 +7,14 @@ import uuid
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tocsin.settings import load_settings
+
+if TYPE_CHECKING:
+    from storage.exchange import Imported
 
 
 @click.command("import")
@@ -29,12 +33,16 @@ def import_(*, file: Path, as_json: bool, data: Path | None) -> None:
     from storage.publish import publish  # noqa: PLC0415
 
     folder, run_id, now = load_settings(data=data).data, str(uuid.uuid4()), datetime.now(UTC)
+
+    def add(con: Any) -> Imported:
+        runs.start_run(con, run_id, "import", now=now)
+        done = import_history(con, file, run_id=run_id, now=now)
+        runs.finish_run(con, run_id, "completed", report=asdict(done), now=datetime.now(UTC))
+        return done
+
     with lock_data_folder(folder):
         db = Database(history_path(folder))
-        with db.write() as con:
-            runs.start_run(con, run_id, "import", now=now)
-            done = import_history(con, file, run_id=run_id, now=now)
-            runs.finish_run(con, run_id, "completed", report=asdict(done), now=datetime.now(UTC))
+        done = db.change(add)
         publish(db, now=now)
     if as_json:
         click.echo(json.dumps(asdict(done)))

@@ -78,7 +78,7 @@ def _print(report: RetentionReport) -> None:
     verb = "would go" if report.dry_run else "removed"
     lines = [f"Before {report.before:%Y-%m-%d}: {', '.join(removed) or 'nothing'} {verb}."]
     if not report.dry_run:
-        lines.append(f"Live file: {report.bytes_before:,} bytes before, {report.bytes_after:,} after.")
+        lines.append(f"Live history: {report.bytes_before:,} bytes before, {report.bytes_after:,} after.")
     for what, error in (("NOT COMPACTED", report.compact_error), ("NOT PUBLISHED", report.publish_error)):
         if error:
             lines.append(f"{what}: {error}")
