@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
-from typing import Any, TypeVar
+from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -29,11 +29,11 @@ from tocsin.types import Topic
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-_Seen = tuple[stored.Slice, Glance, Sequence[Pair]]
-"""A slice, what its vectors say, and the headlines and summaries that are wanted."""
+_Look = tuple[stored.Slice, Glance]
+"""A slice, and what its vectors say."""
 FLOW = "rescore"
 TURN = 4.0  # seconds after which a transaction takes no further slice
+TEXTS = 30_000  # that many are asked of DuckDB together
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,28 +129,6 @@ def _build_heads(db: Database, topics: Sequence[Topic], encoder: Encoder) -> Hea
     return build_heads(topics, encoder, labels=labels)
 
 
-class _Desk:
-    """DuckDB's work on one connection: done by one thread, in order, and after an error none any more."""
-
-    def __init__(self, con: Any, thread: ThreadPoolExecutor) -> None:
-        self._con, self._thread = con, thread
-        self._failure: Exception | None = None
-
-    def do(self, action: Callable[..., T], *arguments: Any, **options: Any) -> Future[T]:
-        """Have `action` done with the connection; its future raises the first error there was."""
-
-        def act() -> T:
-            if self._failure is not None:
-                raise self._failure
-            try:
-                return action(self._con, *arguments, **options)
-            except Exception as error:
-                self._failure = error
-                raise
-
-        return self._thread.submit(act)
-
-
 class _Work:
     """One rescore on its way through the slices."""
 
@@ -170,51 +148,56 @@ class _Work:
         display.start_step("Rescoring articles", self.report.articles)
         done = 0
         while slices:
-            with self._db.write() as con, ThreadPoolExecutor(1) as desk:
-                done += self._take_turn(_Desk(con, desk), slices, clock())
+            with self._db.write() as con:
+                done += self._take_turn(con, slices, clock())
             display.move_step("Rescoring articles", done)
 
-    def _take_turn(self, desk: _Desk, slices: list[stored.Rows], now: datetime) -> int:
+    def _take_turn(self, con: Any, slices: list[stored.Rows], now: datetime) -> int:
         """Score slices for a while, store them together, take them off the list; return how many articles.
 
-        While the texts of one are read here, DuckDB loads the next one and its texts. Their scores are small,
-        and stored at once they keep DuckDB from the next slice least.
+        One after the other, in one thread: while DuckDB reads in two, what else runs slows both.
         """
         began = time.monotonic()
-        coming = self._look_ahead(desk, slices)
         seen: list[tuple[stored.Slice, Rescored]] = []
-        while coming is not None:
-            part, glanced, texts = coming.result()
-            coming = self._look_ahead(desk, slices) if time.monotonic() - began < TURN else None
-            by_vectors = self._request.by_vectors
-            found = glanced.leave() if by_vectors else glanced.read(self._heads, compose_texts(texts))
-            seen.append((part, found))
+        looks: list[_Look] = []
+        while slices and (not (seen or looks) or time.monotonic() - began < TURN):
+            looks.append(self._look(con, slices.pop(0)))
+            if sum(len(glanced.vectors) for _, glanced in looks) >= TEXTS:
+                seen += self._read(con, looks)
+                looks = []
+        seen += self._read(con, looks)
         part = stored.join_slices([part for part, _ in seen])
         if len(part.article_ids):
             found = join_rescored([found for _, found in seen])
-            self.report.added += desk.do(self._store, part, found, now).result()
+            self.report.added += self._store(con, part, found, now)
         return len(part.article_ids)
 
-    def _look_ahead(self, desk: _Desk, slices: list[stored.Rows]) -> Future[_Seen] | None:
-        return desk.do(self._look, slices.pop(0)) if slices else None
+    def _read(self, con: Any, looks: Sequence[_Look]) -> list[tuple[stored.Slice, Rescored]]:
+        """Score slices with the texts that heads want."""
+        if self._request.by_vectors:
+            return [(part, glanced.leave()) for part, glanced in looks]
+        wanted = [part.article_ids[glanced.rows] for part, glanced in looks]
+        texts = iter(self._load_texts(con, wanted))
+        composed = [compose_texts(list(islice(texts, len(ids)))) for ids in wanted]
+        return [
+            (part, glanced.read(self._heads, each))
+            for (part, glanced), each in zip(looks, composed, strict=True)
+        ]
 
-    def _look(self, con: Any, rows: stored.Rows) -> _Seen:
-        """Read a slice and score it by vectors, piece by piece while each is in the processor's cache.
+    def _load_texts(self, con: Any, wanted: Sequence[stored.Ids]) -> list[Pair]:
+        article_ids = np.concatenate([stored.NOTHING.article_ids, *wanted])
+        self.report.texts += len(article_ids)
+        return _tell(stored.load_texts(con, article_ids)) if len(article_ids) else []
 
-        The texts that heads want come with it.
-        """
+    def _look(self, con: Any, rows: stored.Rows) -> _Look:
+        """Read a slice and score it by vectors, piece by piece while each is in the processor's cache."""
         revision, since = self._heads.encoder_revision, self._request.since
-        parts, glances = (
-            [stored.NOTHING],
-            [glance(self._heads, np.empty((0, self._heads.dimensions), np.float32))],
-        )
+        nothing = np.empty((0, self._heads.dimensions), np.float32)
+        parts, glances = [stored.NOTHING], [glance(self._heads, nothing)]
         for piece in stored.read_slice(con, revision, rows, since=since):
             parts.append(piece.part)
             glances.append(glance(self._heads, piece.vectors))
-        part, glanced = stored.join_slices(parts), join_glances(glances)
-        wanted = part.article_ids[:0] if self._request.by_vectors else part.article_ids[glanced.rows]
-        self.report.texts += len(wanted)
-        return part, glanced, _tell(stored.load_texts(con, wanted)) if len(wanted) else ()
+        return stored.join_slices(parts), join_glances(glances)
 
     def _store(self, con: Any, part: stored.Slice, found: Rescored, now: datetime) -> int:
         """Store the scores of a slice; return how many are new."""
