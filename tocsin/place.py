@@ -19,6 +19,7 @@ FORM = (
 _AS_IT_IS = (
     "/:@ +,;=~()[]!$'*"  # in a folder's name; what would end it or be read otherwise is written as %26
 )
+_SECRET_PLACE = re.compile(r"\w+:.*@", re.DOTALL)  # as in s3://key:secret@host; a folder may have an @
 _SECRET = re.compile(r"\b(?:password|sslpassword)\s*=|://", re.IGNORECASE)
 
 
@@ -50,7 +51,7 @@ def split_place(text: str) -> tuple[LakeAddress, Path]:
     body, _, query = text.removeprefix(PREFIX).partition("?")
     kind, _, catalog = body.partition(":")
     options = _read_options(query)
-    if _SECRET.search(catalog) or "@" in options.get("data", ""):
+    if _SECRET.search(catalog) or _SECRET_PLACE.match(options.get("data", "")):
         raise SettingsError(
             "TOCSIN_DATA: a password has no place in it. Postgres reads PGPASSWORD or PGPASSFILE, "
             "S3 reads AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from storage.folder import history_path
@@ -65,6 +65,7 @@ def test_a_password_and_what_is_no_ducklake_are_refused_without_being_repeated(t
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"]), min_size=1))
+@example("@")
 def test_any_folder_is_found_again_by_the_address_that_is_kept(name):
     address = LakeAddress("sqlite", "/c.sqlite", str(Path(f"/p/{name}x")))
     assert split_place(str(address))[0] == address
