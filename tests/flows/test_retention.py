@@ -86,6 +86,7 @@ def test_after_everything_was_pruned_the_same_feeds_bring_nothing_new_and_no_ale
     assert wrong(monitor.db) == []
 
 
+@pytest.mark.duckdb_file("old files")
 @pytest.mark.parametrize("level", [1, 8, LEVELS[-1]])
 def test_the_next_run_works_on_a_history_of_any_level(level, monitor):
     write_history(monitor.db.path, level)
