@@ -81,5 +81,5 @@ def test_each_is_fetched_and_its_trouble_named_without_a_password(follow):
 
 
 def test_without_a_history_it_says_so(tmp_path):
-    with pytest.raises(StorageError, match=r"tocsin\.duckdb"):
+    with pytest.raises(StorageError, match="there is no history yet"):
         check_followed(Settings(data=tmp_path), which="all", at_most=9, now=NOW)
